@@ -1,0 +1,1 @@
+"""Trained maps from hidden states to the loss of reconstructing their targets."""

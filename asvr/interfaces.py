@@ -1,0 +1,59 @@
+"""The two seams of the package: what must be reconstructed, and what learns to reconstruct it."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import NamedTuple, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float, Shaped
+from PIL.Image import Image
+from torch import Tensor, nn
+
+
+class TargetEncoder(nn.Module, ABC):
+    """What the model must reconstruct at each visual token: codes of a visual tokenizer, or latents of an autoencoder.
+
+    It is frozen: it never trains, and stays in evaluation mode whatever `train` is told.
+
+    The map from image to target is split where the hardware splits. `prepare` runs on one image in a data worker;
+    `encode` runs on a stack of them on the training device.
+    """
+
+    grid: tuple[int, int]
+    """Rows and columns of visual tokens in one image; must equal those of the vision-language model."""
+
+    prepare: Callable[[Image], Tensor]
+    """Turns one RGB image into the tensor that `encode` takes. It must not hold the network: data workers get it."""
+
+    def train(self, mode: bool = True) -> "TargetEncoder":
+        """Stays in evaluation mode."""
+        return super().train(False)
+
+    @abstractmethod
+    def encode(self, prepared: Shaped[Tensor, "images ..."]) -> Shaped[Tensor, "images positions ..."]:
+        """Gives integer codes `(images, positions, depth)` or latents `(images, positions, channels)`, raster order."""
+
+    @abstractmethod
+    def encode_none(self, device: torch.device) -> Shaped[Tensor, "0 ..."]:
+        """Gives the targets of no visual tokens at all, in the shape and dtype that a head takes."""
+
+
+class HeadLoss(NamedTuple):
+    """What a head says of each visual token, unreduced.
+
+    Args:
+        per_token: Loss of each visual token, fp32; nats per code for a head over codes.
+        metrics: Further figures per visual token by the name they are logged under, detached, fp32.
+    """
+
+    per_token: Float[Tensor, " tokens"]
+    metrics: dict[str, Tensor]
+
+
+@runtime_checkable
+class VisualHead(Protocol):
+    """A trained map from hidden states to the loss of reconstructing their targets."""
+
+    def __call__(self, hidden: Float[Tensor, "tokens hidden"], target: Shaped[Tensor, "tokens ..."]) -> HeadLoss:
+        """Gives the loss of every visual token; no tokens give empty tensors that still reach every parameter."""
+        ...

@@ -1,0 +1,161 @@
+"""The training objective: a stock model's text loss plus a weighted sum of visual losses (Eq. 2 and 3 of the paper)."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int, Shaped
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from asvr.interfaces import HeadLoss, TargetEncoder, VisualHead
+from asvr.losses import linear_cross_entropy
+
+Alignment = Literal["next", "same"]
+"""Which hidden state reconstructs a visual token: `"next"`, the one before it (the paper's Eq. 2, next-token
+prediction), or `"same"`, the one at its own position (what the authors' release computes, `asvr_arch.py:337`)."""
+
+
+class Supervision(nn.Module):
+    """One visual loss: a frozen target encoder, the head that learns to reconstruct it, and its weight.
+
+    Args:
+        target: Where the targets come from; its parameters are frozen.
+        head: Scores hidden states against targets.
+        weight: Factor of this loss in the objective's sum.
+    """
+
+    def __init__(self, target: TargetEncoder, head: VisualHead, weight: float = 1.0) -> None:
+        super().__init__()
+        self.target = target.requires_grad_(False)
+        self.head = head
+        self.weight = weight
+
+    def forward(
+        self, hidden: Float[Tensor, "tokens hidden"], prepared: Shaped[Tensor, "images ..."] | None
+    ) -> HeadLoss:
+        """Scores the visual tokens of a batch; `prepared` is None where the batch has no image.
+
+        Raises:
+            ValueError: If the targets and the visual tokens differ in number.
+        """
+        if prepared is None:
+            return self.head(hidden, self.target.encode_none(hidden.device))
+        with torch.no_grad():
+            target = self.target.encode(prepared).flatten(0, 1)
+        if len(target) != len(hidden):
+            raise ValueError(
+                f"{len(hidden)} visual tokens in the batch, but targets for {len(target)}: the target's grid "
+                f"{self.target.grid} must match the vision tower's, and no image may be truncated"
+            )
+        return self.head(hidden, target)
+
+
+class Objective(nn.Module):
+    """A stock vision-language model wrapped for training: its text loss plus a weighted sum of visual losses.
+
+    The model is any Hugging Face image-text-to-text model and is left as it is, so what training saves loads with
+    `from_pretrained` and no code of this package. With no supervision the objective is the model's own loss.
+
+    Args:
+        vlm: The model to train.
+        supervision: Visual losses by the name they are logged under.
+        alignment: Which hidden state reconstructs a visual token.
+    """
+
+    def __init__(
+        self, vlm: PreTrainedModel, supervision: Mapping[str, Supervision], alignment: Alignment = "next"
+    ) -> None:
+        super().__init__()
+        self.vlm = vlm
+        self.supervision = nn.ModuleDict(supervision)
+        self.alignment: Alignment = alignment
+
+    def forward(
+        self,
+        *,
+        labels: Int[Tensor, "batch length"],
+        visual_mask: Bool[Tensor, "batch length"],
+        targets: Mapping[str, Tensor],
+        num_items: Mapping[str, Tensor] | None = None,
+        **inputs: Tensor,
+    ) -> dict[str, Tensor]:
+        """Computes every loss of one batch.
+
+        Args:
+            labels: Token ids to be predicted, -100 where there is no text loss.
+            visual_mask: Positions of visual tokens; each has a target.
+            targets: By name of a supervision, what its target encoder's `prepare` gave, images in reading order;
+                empty where the batch has no image.
+            num_items: How many supervised text tokens and visual tokens the whole optimisation step has, over its
+                micro-batches and ranks (`count_items`); both losses are divided by it. This batch's own by default.
+            inputs: The model's own inputs.
+
+        Returns:
+            `loss`, to descend, and, detached, each term as `loss_text`, `loss_<name>`, and the head's figures as
+            `<name>_<figure>`. All are sums over this batch divided by `num_items`, so micro-batches and ranks add up.
+        """
+        num_items = num_items or count_items(labels, visual_mask)
+        states = self.vlm.base_model(**inputs, use_cache=False).last_hidden_state
+        text = self._text_loss(states, labels) / num_items["text"].clamp(min=1)
+        visual = states[align(visual_mask, self.alignment, inputs.get("attention_mask"))]
+        total, terms = text, {"loss_text": text.detach()}
+        for name, term in self.supervision.items():
+            scored: HeadLoss = term(visual, targets.get(name))
+            scale = 1 / num_items["visual"].clamp(min=1)
+            loss = scored.per_token.sum() * scale
+            total = total + term.weight * loss
+            terms[f"loss_{name}"] = loss.detach()
+            terms |= {f"{name}_{figure}": values.sum() * scale for figure, values in scored.metrics.items()}
+        if self.training and "pixel_values" not in inputs:
+            total = total + self._touch_vision()
+        return {"loss": total, **terms}
+
+    def _text_loss(self, states: Float[Tensor, "batch length hidden"], labels: Tensor) -> Float[Tensor, ""]:
+        """Sums the cross-entropy over supervised tokens; logits exist at those alone."""
+        labels = F.pad(labels[:, 1:], (0, 1), value=-100)
+        supervised = labels != -100
+        classifier = self.vlm.get_output_embeddings()
+        scored = linear_cross_entropy(states[supervised], classifier.weight, labels[supervised], bias=classifier.bias)
+        return scored.loss.sum()
+
+    def _touch_vision(self) -> Float[Tensor, ""]:
+        """Runs a blank image for a loss of exactly zero, so that every rank reaches the same parameters on every step.
+
+        Without it a rank whose batch has no image leaves DDP, FSDP and ZeRO-3 waiting for its gradients.
+        """
+        side = self.vlm.config.vision_config.image_size
+        weight = next(self.vlm.parameters())
+        blank = weight.new_zeros(1, 3, side, side)
+        features = self.vlm.get_image_features(pixel_values=blank, return_dict=True).pooler_output
+        return sum(feature.sum() for feature in features) * 0.0
+
+
+def count_items(labels: Int[Tensor, "batch length"], visual_mask: Bool[Tensor, "batch length"]) -> dict[str, Tensor]:
+    """Counts what a batch's losses are divided by: supervised text tokens and visual tokens."""
+    return {"text": (labels[:, 1:] != -100).sum(), "visual": visual_mask.sum()}
+
+
+def align(
+    visual_mask: Bool[Tensor, "batch length"],
+    alignment: Alignment,
+    attention_mask: Int[Tensor, "batch length"] | None = None,
+) -> Bool[Tensor, "batch length"]:
+    """Marks the hidden states that reconstruct the marked tokens: the same positions, or each one earlier.
+
+    Raises:
+        ValueError: If `alignment` is `"next"` and a visual token has no token before it.
+    """
+    if alignment == "same":
+        return visual_mask
+    predictors = F.pad(visual_mask[:, 1:], (0, 1))
+    headless = visual_mask[:, 0].any()
+    if attention_mask is not None:
+        headless = headless | (predictors & (attention_mask == 0)).any()
+    if headless:
+        raise ValueError(
+            'a visual token is the first token of its sequence, and alignment="next" predicts it from the one '
+            'before: let the chat template begin with the tokenizer\'s bos_token, or use alignment="same"'
+        )
+    return predictors

@@ -1,0 +1,1 @@
+"""Frozen maps from an image to what must be reconstructed."""

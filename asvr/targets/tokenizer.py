@@ -72,6 +72,11 @@ class VisualTokenizer(TargetEncoder):
         """Gives the codes of no visual tokens."""
         return torch.empty(0, self.quantizer.depth, dtype=torch.long, device=device)
 
+    @property
+    def tower_sha256(self) -> str | None:
+        """Identifies the vision tower whose features are quantised; None where they are no tower's."""
+        return fingerprint(self.features.tower) if isinstance(self.features, TowerFeatures) else None
+
     def save_pretrained(self, folder: str | Path) -> None:
         """Writes the codebooks, the tower, its image processor and a readable description."""
         folder = Path(folder)

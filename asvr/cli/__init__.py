@@ -1,0 +1,39 @@
+"""The command line: `asvr COMMAND --help` says what each command takes."""
+
+import os
+import sys
+
+import typer
+from rich.console import Console
+
+from asvr.cli.recipes import recipes
+from asvr.cli.tokenizer import app as tokenizer
+from asvr.cli.train import train
+
+app = typer.Typer(
+    help="Autoregressive semantic visual reconstruction for stock vision-language models.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.command()(recipes)
+app.command()(train)
+app.add_typer(tokenizer, name="tokenizer")
+
+
+def main() -> None:
+    """Runs the command line; what a user can mend ends in one line, not in a traceback."""
+    # Set before transformers is imported: its notices about image backends are not the user's business.
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    try:
+        app()
+    except (ValueError, OSError) as error:
+        if "ASVR_TRACEBACK" in os.environ:
+            raise
+        Console(stderr=True).print(f"[bold red]error:[/] {error}", highlight=False, markup=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        Console(stderr=True).print("interrupted: the same command continues from the last checkpoint")
+        sys.exit(130)

@@ -1,0 +1,78 @@
+"""`asvr tokenizer fit`: a visual tokenizer for any vision tower."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+app = typer.Typer(help="Visual tokenizers: make and inspect them.", no_args_is_help=True)
+
+
+@app.command()
+def fit(
+    data: Annotated[Path, typer.Option(help="LLaVA records whose images are quantised.")],
+    images: Annotated[Path, typer.Option(help="Folder of the images.")],
+    out: Annotated[Path, typer.Option(help="Folder of the new tokenizer.")],
+    tower: Annotated[
+        str, typer.Option(help="Vision tower: hub name or folder; embedded:tower is the demo's.")
+    ] = "embedded:tower",
+    pixels: Annotated[
+        bool, typer.Option("--pixels", help="Quantise the tower's pixel patches, not its features.")
+    ] = False,
+    layer: Annotated[int, typer.Option(help="Which of the tower's hidden states; -2 is the paper's.")] = -2,
+    depth: Annotated[int, typer.Option(min=1, help="Codes per visual token; the paper has 8.")] = 8,
+    codes: Annotated[int, typer.Option(min=2, max=65_536, help="Code vectors per depth; the paper has 16384.")] = 1024,
+    iterations: Annotated[int, typer.Option(min=1, help="Passes of k-means per depth.")] = 20,
+    max_images: Annotated[int, typer.Option(min=1, help="Use at most this many images, the first.")] = 20_000,
+    seed: Annotated[int, typer.Option(help="Equal seeds give equal codebooks.")] = 0,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out broken records instead of stopping.")] = False,
+) -> None:
+    """Fit the codebooks of a residual quantiser on a vision tower's penultimate features."""
+    from asvr.data.dataset import Source, load_source
+    from asvr.data.images import open_image
+    from asvr.models.build import load_tower, resolve
+    from asvr.targets.features import PixelPatches, TowerFeatures
+    from asvr.targets.fit import fit_tokenizer
+    from asvr.targets.tokenizer import load_image_processor
+
+    conversations = load_source(Source(data, images), skip_bad=skip_bad)
+    paths = list(dict.fromkeys((path, one.id) for one in conversations for path in one.images))[:max_images]
+    if not paths:
+        raise ValueError(f"{data} has no images to fit a tokenizer on")
+    model = load_tower(tower)
+    config = model.config
+    source = PixelPatches(config.image_size, config.patch_size) if pixels else TowerFeatures(model, layer)
+    with Progress() as progress:
+        reading = progress.add_task("features", total=len(paths))
+        fitting = progress.add_task("codebooks", total=depth * iterations)
+
+        def opened():
+            for path, record in paths:
+                yield open_image(Path(path), record=record)
+                progress.advance(reading)
+
+        tokenizer = fit_tokenizer(
+            source,
+            opened(),
+            processor=load_image_processor(resolve(tower)),
+            depth=depth,
+            num_codes=codes,
+            iterations=iterations,
+            seed=seed,
+            on_iteration=lambda: progress.advance(fitting),
+        )
+    tokenizer.save_pretrained(out)
+    show_health(tokenizer.about["health"])
+    Console().print(f"visual tokenizer with a grid of {tokenizer.grid} in {out}")
+
+
+def show_health(health: list[dict[str, float]]) -> None:
+    """Prints how well the codebooks serve held-out images."""
+    table = Table("depth", "codes used", "perplexity", "variance explained", box=None)
+    for depth, figures in enumerate(health):
+        explained = f"{1 - figures['residual_energy']:.1%}"
+        table.add_row(str(depth), f"{figures['usage']:.1%}", f"{figures['perplexity']:.0f}", explained)
+    Console().print(table)

@@ -1,0 +1,65 @@
+"""`asvr train`: a recipe on your data."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from asvr.cli.recipes import find_recipe
+from asvr.cli.sources import stage_sources
+
+
+def train(
+    recipe: Annotated[str, typer.Argument(help="Name of a recipe; `asvr recipes` lists them.")],
+    data: Annotated[list[str], typer.Option(help="STAGE=FILE: LLaVA records of a stage; several are joined.")],
+    images: Annotated[list[str], typer.Option(help="[STAGE=]FOLDER: where the records' images are.")],
+    out: Annotated[Path | None, typer.Option(help="Run folder; runs/RECIPE-seed-SEED by default.")] = None,
+    unlabelled: Annotated[
+        Path | None, typer.Option(help="Records without text, for recipes that take unlabelled pictures.")
+    ] = None,
+    tokenizer: Annotated[Path | None, typer.Option(help="Visual tokenizer of every visual loss.")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="PATH=VALUE: change a field of the recipe.")] = None,
+    seed: Annotated[int, typer.Option(help="Decides initial weights and the order of the data.")] = 0,
+    micro_batch: Annotated[int, typer.Option(min=1, help="Conversations per device and forward pass.")] = 32,
+    workers: Annotated[int, typer.Option(min=0, help="Data worker processes.")] = 0,
+    save_every: Annotated[int, typer.Option(min=1, help="Steps between two checkpoints.")] = 500,
+    log_every: Annotated[int, typer.Option(min=1, help="Steps between two lines of the log.")] = 10,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out broken records, and count them.")] = False,
+) -> None:
+    """Train a recipe, stage after stage; the same command continues a run that was cut short."""
+    from asvr.recipes.derive import derive
+    from asvr.training.run import run_recipe
+    from asvr.training.stage import Machine
+
+    named = find_recipe(recipe)
+    changes = dict(_change(text) for text in set_ or [])
+    if tokenizer is not None:
+        changes |= {
+            f"stages.{stage.name}.supervision.{name}.target.tokenizer": str(tokenizer)
+            for stage in named.stages
+            for name in stage.supervision
+        }
+    derived = derive(named, changes)
+    sources = stage_sources(data, images, [stage.name for stage in derived.stages])
+    extra = (
+        stage_sources([f"x={unlabelled}"], [image.split("=")[-1] for image in images[:1]], ["x"]) if unlabelled else {}
+    )
+    folder = run_recipe(
+        derived,
+        out or Path("runs") / f"{recipe}-seed-{seed}",
+        data=sources,
+        companions=extra.get("x", ()),
+        seed=seed,
+        machine=Machine(micro_batch=micro_batch, log_every=log_every, save_every=save_every, workers=workers),
+        skip_bad=skip_bad,
+        parent=named,
+    )
+    Console().print(f"stock model with its processor in {folder / 'model'}")
+
+
+def _change(text: str) -> tuple[str, str]:
+    path, sign, value = text.partition("=")
+    if not sign:
+        raise ValueError(f"--set {text}: write PATH=VALUE, such as --set alignment=same")
+    return path, value

@@ -1,0 +1,124 @@
+"""A language model and a vision tower → a stock `LlavaForConditionalGeneration` with its processor."""
+
+from pathlib import Path
+
+import torch
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    CLIPVisionModel,
+    LlavaConfig,
+    LlavaForConditionalGeneration,
+    LlavaProcessor,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    SiglipVisionModel,
+)
+from transformers.models.llava.modeling_llava import LlavaMultiModalProjector
+
+from asvr.targets.tokenizer import load_image_processor
+
+IMAGE_TOKEN = "<image>"
+EMBEDDED = {
+    "embedded:tower": Path(__file__).parents[1] / "world" / "assets" / "tower",
+    "embedded:language-model": Path(__file__).parents[1] / "world" / "assets" / "language_model",
+}
+"""Models that ship with the package, by the name a recipe calls them; every other name is the hub's or a folder's."""
+
+VISION_PARTS = {
+    "siglip": SiglipVisionModel,
+    "siglip_vision_model": SiglipVisionModel,
+    "clip": CLIPVisionModel,
+    "clip_vision_model": CLIPVisionModel,
+}
+"""The vision half of checkpoints that hold a text tower too, by `model_type`."""
+
+SELECT_STRATEGY = {"clip_vision_model": "default"}
+"""Towers whose first token is a class token, which `"default"` drops; `"full"` keeps every token."""
+
+
+def resolve(name: str) -> str:
+    """Gives what `from_pretrained` takes for a model's name in a recipe.
+
+    Raises:
+        FileNotFoundError: If the name looks like a folder (it starts with `.`, `/` or `~`) and there is none.
+    """
+    if name in EMBEDDED:
+        return str(EMBEDDED[name])
+    path = Path(name).expanduser()
+    if name[:1] in ("/", ".", "~") and not path.is_dir():
+        raise FileNotFoundError(f"no model folder {name}: give an existing folder, or a name on the Hugging Face hub")
+    return str(path) if path.is_dir() else name
+
+
+def load_tower(name: str) -> PreTrainedModel:
+    """Loads a vision tower, or the vision half of a checkpoint that has a text tower too."""
+    source = resolve(name)
+    model_class = VISION_PARTS.get(AutoConfig.from_pretrained(source).model_type, AutoModel)
+    return model_class.from_pretrained(source)
+
+
+def build_vlm(
+    language_model: str, vision_tower: str, *, seed: int, feature_layer: int = -2
+) -> tuple[LlavaForConditionalGeneration, LlavaProcessor]:
+    """Assembles a vision-language model: both parts pretrained, the projector fresh.
+
+    Args:
+        language_model: Hub name, folder or embedded name of a causal language model.
+        vision_tower: The same of a vision tower.
+        seed: Decides the projector's initial weights and nothing else.
+        feature_layer: Which of the tower's hidden states the projector reads (the paper: the last but one).
+
+    Returns:
+        The stock model and its processor; both load with `from_pretrained` once saved.
+    """
+    tokenizer = AutoTokenizer.from_pretrained(resolve(language_model))
+    text = AutoModelForCausalLM.from_pretrained(resolve(language_model))
+    tower = load_tower(vision_tower)
+    _add_tokens(tokenizer, text)
+    strategy = SELECT_STRATEGY.get(tower.config.model_type, "full")
+    config = LlavaConfig(
+        vision_config=tower.config,
+        text_config=text.config,
+        image_token_id=tokenizer.convert_tokens_to_ids(IMAGE_TOKEN),
+        vision_feature_layer=feature_layer,
+        vision_feature_select_strategy=strategy,
+        tie_word_embeddings=text.config.tie_word_embeddings,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    # On the meta device nothing is allocated that is thrown away at once: a 7B model is held once, not twice.
+    with torch.device("meta"):
+        vlm = LlavaForConditionalGeneration(config)
+    vlm.model.vision_tower = tower
+    vlm.model.language_model = text.model
+    vlm.lm_head = text.lm_head
+    vlm.model.multi_modal_projector = _projector(config, seed).to(text.dtype)
+    vlm.generation_config = text.generation_config
+    vlm.generation_config.pad_token_id = tokenizer.pad_token_id
+    processor = LlavaProcessor(
+        image_processor=load_image_processor(resolve(vision_tower)),
+        tokenizer=tokenizer,
+        patch_size=tower.config.patch_size,
+        vision_feature_select_strategy=strategy,
+        num_additional_image_tokens=int(strategy == "default"),
+        image_token=IMAGE_TOKEN,
+    )
+    return vlm, processor
+
+
+def _add_tokens(tokenizer: PreTrainedTokenizerBase, text: PreTrainedModel) -> None:
+    """Adds the image token and, where there is none, a padding token; an existing word is never used for padding."""
+    if tokenizer.pad_token is None:
+        tokenizer.add_special_tokens({"pad_token": "<pad>"})
+    tokenizer.add_special_tokens({"additional_special_tokens": [IMAGE_TOKEN]}, replace_extra_special_tokens=False)
+    if len(tokenizer) > text.get_input_embeddings().num_embeddings:
+        text.resize_token_embeddings(len(tokenizer), pad_to_multiple_of=64)
+
+
+def _projector(config: LlavaConfig, seed: int) -> LlavaMultiModalProjector:
+    """Two linear layers with torch's own initialisation, as LLaVA's."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return LlavaMultiModalProjector(config)

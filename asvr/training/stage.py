@@ -1,0 +1,226 @@
+"""Runs one stage of a recipe: build, freeze, train, save."""
+
+import json
+import logging
+import math
+import os
+import shutil
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import LlavaProcessor, PrinterCallback, ProgressCallback, TrainingArguments
+
+from asvr.data.collate import Collator
+from asvr.data.conversation import Conversation
+from asvr.data.dataset import ConversationDataset, token_report
+from asvr.data.template import TEMPLATES
+from asvr.objective import Objective
+from asvr.recipes.spec import Recipe, Stage
+from asvr.training.freeze import set_trainable
+from asvr.training.log import LogBeforeSaving, MetricsFile, ProgressBar
+from asvr.training.prepare import build_dataset, build_supervision, load_vlm
+from asvr.training.trainer import StageTrainer, last_checkpoint
+
+DONE = "stage.json"
+"""Written last; a stage folder without it is unfinished."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """How a run is laid out on the machine at hand: nothing here changes its numbers, but for rounding.
+
+    Args:
+        micro_batch: Conversations per device and forward pass; the rest of a step's batch is accumulated.
+        log_every: Steps between two lines of the log.
+        save_every: Steps between two checkpoints.
+        workers: Data worker processes; 0 loads in the training process.
+        progress: Whether to draw a progress bar.
+    """
+
+    micro_batch: int = 32
+    log_every: int = 10
+    save_every: int = 500
+    workers: int = 0
+    progress: bool = True
+
+    def accumulation(self, batch_size: int) -> int:
+        """Says how many micro-batches make a step.
+
+        Raises:
+            ValueError: If the global batch is not a multiple of what the devices take at once.
+        """
+        world = int(os.environ.get("WORLD_SIZE", "1"))
+        at_once = min(self.micro_batch, batch_size) * world
+        if batch_size % at_once:
+            raise ValueError(
+                f"a batch of {batch_size} conversations cannot be cut into micro-batches of {self.micro_batch} on "
+                f"{world} process(es): choose a --micro-batch whose multiple it is"
+            )
+        return batch_size // at_once
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageInputs:
+    """The conversations of one stage, read and checked, and unlabelled pictures that ride along."""
+
+    conversations: list[Conversation]
+    companions: list[Conversation] = field(default_factory=list)
+
+
+def run_stage(
+    recipe: Recipe,
+    stage: Stage,
+    inputs: StageInputs,
+    folder: Path,
+    *,
+    previous: Path | None,
+    seed: int,
+    machine: Machine,
+) -> Path:
+    """Trains one stage, from its newest whole checkpoint if there is one, and saves a stock model.
+
+    Args:
+        recipe: The recipe.
+        stage: One of its stages.
+        inputs: What the stage reads.
+        folder: The stage's folder; it gets `metrics.jsonl`, `checkpoints/`, `model/`, `heads/` and `stage.json`.
+        previous: Folder of the stage before, finished; None for the first.
+        seed: Decides initial weights and the order of the data.
+        machine: How the run is laid out.
+
+    Returns:
+        The folder. A stage that is already finished is left as it is.
+    """
+    if (folder / DONE).is_file():
+        return folder
+    folder.mkdir(parents=True, exist_ok=True)
+    objective, processor = build_objective(recipe, stage, previous, seed=seed)
+    dataset = build_dataset(
+        stage, objective, processor, conversations=inputs.conversations, companions=inputs.companions, seed=seed
+    )
+    tokens = token_report(inputs.conversations, dataset.encode)
+    log.info("%s: %s", stage.name, tokens)
+    trained = set_trainable(objective, stage.trainable)
+    trainer = build_trainer(recipe, stage, objective, dataset, processor, folder=folder, seed=seed, machine=machine)
+    checkpoint = last_checkpoint(folder / "checkpoints")
+    started = time.perf_counter()
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    seconds = time.perf_counter() - started
+    save_stage(trainer, objective, processor, folder, dtype=torch.bfloat16 if recipe.precision == "bf16" else None)
+    facts = {"steps": trainer.state.global_step, "seconds": seconds, "resumed_from": checkpoint and checkpoint.name}
+    _finish(trainer, folder, {**facts, "trained_parameters": trained, "tokens": tokens})
+    return folder
+
+
+def build_objective(
+    recipe: Recipe, stage: Stage, previous: Path | None, *, seed: int
+) -> tuple[Objective, LlavaProcessor]:
+    """Builds what a stage trains, with the heads that the stage before has trained, and sets its chat template."""
+    vlm, processor = load_vlm(recipe, previous and previous / "model", seed=seed)
+    supervision = build_supervision(stage, vlm, seed=seed, check_tower=previous is None)
+    for name, term in supervision.items():
+        trained = previous and previous / "heads" / f"{name}.safetensors"
+        if trained and trained.is_file():
+            term.head.load_state_dict(load_file(trained))  # type: ignore[union-attr]
+    processor.chat_template = processor.tokenizer.chat_template = TEMPLATES[stage.template]
+    if stage.gradient_checkpointing:
+        vlm.gradient_checkpointing_enable({"use_reentrant": False})
+    return Objective(vlm, supervision, recipe.alignment), processor
+
+
+def build_trainer(
+    recipe: Recipe,
+    stage: Stage,
+    objective: Objective,
+    dataset: ConversationDataset,
+    processor: LlavaProcessor,
+    *,
+    folder: Path,
+    seed: int,
+    machine: Machine,
+) -> StageTrainer:
+    """Connects a stage to the Trainer; what the recipe says is passed on, the rest is how we run."""
+    optimisation = stage.optimisation
+    arguments = TrainingArguments(
+        output_dir=str(folder / "checkpoints"),
+        per_device_train_batch_size=min(machine.micro_batch, optimisation.batch_size),
+        gradient_accumulation_steps=machine.accumulation(optimisation.batch_size),
+        learning_rate=optimisation.learning_rate,
+        num_train_epochs=optimisation.epochs,
+        lr_scheduler_type="cosine",
+        warmup_steps=optimisation.warmup_ratio,
+        weight_decay=optimisation.weight_decay,
+        max_grad_norm=optimisation.max_grad_norm,
+        bf16=recipe.precision == "bf16",
+        seed=seed,
+        data_seed=seed,
+        logging_steps=machine.log_every,
+        save_steps=machine.save_every,
+        save_total_limit=2,
+        dataloader_num_workers=machine.workers,
+        dataloader_pin_memory=torch.cuda.is_available(),
+        remove_unused_columns=False,
+        # Every rank reaches every trained parameter on every step, also without an image (Objective._touch_vision).
+        ddp_find_unused_parameters=False,
+        disable_tqdm=True,
+        report_to="none",
+    )
+    callbacks = [MetricsFile(folder / "metrics.jsonl"), LogBeforeSaving()]
+    callbacks += [ProgressBar(f"{recipe.name} {stage.name}")] if machine.progress else []
+    trainer = StageTrainer(
+        objective,
+        arguments,
+        train_dataset=dataset,
+        data_collator=Collator.for_tokenizer(processor.tokenizer),
+        callbacks=callbacks,
+    )
+    for own in (PrinterCallback, ProgressCallback):
+        trainer.remove_callback(own)
+    return trainer
+
+
+def save_stage(
+    trainer: StageTrainer, objective: Objective, processor: LlavaProcessor, folder: Path, *, dtype: torch.dtype | None
+) -> None:
+    """Saves the stock model with its processor, and the heads beside it; a cut-short save leaves no `model/`.
+
+    Args:
+        trainer: Whose weights are gathered, over ranks where they are sharded.
+        objective: What was trained.
+        processor: Saved with the model, chat template included.
+        folder: The stage's folder.
+        dtype: Of the saved model; None keeps the one it has.
+    """
+    state = trainer.accelerator.get_state_dict(trainer.model_wrapped)
+    if not trainer.is_world_process_zero():
+        return
+    for name in ("model", "heads"):
+        shutil.rmtree(folder / f"{name}.partial", ignore_errors=True)
+    partial = folder / "model.partial"
+    weights = {name[4:]: value.to(dtype or value.dtype) for name, value in state.items() if name.startswith("vlm.")}
+    objective.vlm.config.dtype = dtype or objective.vlm.dtype
+    objective.vlm.save_pretrained(partial, state_dict=weights)
+    processor.save_pretrained(partial)
+    (folder / "heads.partial").mkdir()
+    for name in objective.supervision:
+        prefix = f"supervision.{name}.head."
+        head = {key[len(prefix) :]: value.contiguous() for key, value in state.items() if key.startswith(prefix)}
+        save_file(head, folder / "heads.partial" / f"{name}.safetensors")
+    for name in ("model", "heads"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+        (folder / f"{name}.partial").rename(folder / name)
+
+
+def _finish(trainer: StageTrainer, folder: Path, facts: dict[str, Any]) -> None:
+    """Marks the stage as finished and drops its checkpoints, which the saved model replaces."""
+    if not trainer.is_world_process_zero():
+        return
+    assert all(math.isfinite(value) for value in (facts["seconds"],))
+    (folder / DONE).write_text(json.dumps(facts, indent=2) + "\n")
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)

@@ -1,0 +1,100 @@
+"""Hugging Face's Trainer with the objective's normalisation, its log, and checkpoints of what trains."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from transformers import Trainer
+
+from asvr.objective import count_items
+
+WEIGHTS = "trainable.safetensors"
+COMPLETE = "trainer_state.json"
+"""The file that the Trainer writes last into a checkpoint; a folder without it was cut short."""
+
+
+class StageTrainer(Trainer):
+    """Trains an `Objective`; its arguments are the Trainer's own.
+
+    Both losses are divided by the counts of the whole optimisation step, over micro-batches and ranks, so the result
+    does not depend on how a step is cut up. A checkpoint holds the parameters that train; the frozen ones are where
+    the recipe says.
+    """
+
+    loss_is_scaled_for_ga = True
+    model_accepts_loss_kwargs = True
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.model_accepts_loss_kwargs = True
+        self._terms: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=self.args.device))
+        self._steps_logged = 0
+
+    def get_batch_samples(
+        self, epoch_iterator: Iterator, num_batches: int, device: torch.device
+    ) -> tuple[list, dict[str, Tensor]]:
+        """Draws the micro-batches of one step and counts what both losses are divided by."""
+        batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
+        counts = [count_items(batch["labels"], batch["visual_mask"]) for batch in batches]
+        totals = {name: sum(count[name] for count in counts) for name in ("text", "visual")} if counts else {}
+        totals = {name: torch.as_tensor(total, device=device) for name, total in totals.items()}
+        return batches, {name: self.accelerator.reduce(total, "sum") for name, total in totals.items()}
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: dict[str, Tensor] | None = None,
+    ) -> Any:
+        """Computes one micro-batch's share of the step's loss; data parallelism averages, so it is scaled back up."""
+        losses = model(**inputs, num_items=num_items_in_batch)
+        for name, value in losses.items():
+            self._terms[name] += value.detach()
+        loss = losses["loss"] * self.accelerator.num_processes
+        return (loss, losses) if return_outputs else loss
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Adds every term of the loss, averaged over the steps since the last log."""
+        steps = self.state.global_step - self._steps_logged
+        if steps and self._terms:
+            names = sorted(self._terms)
+            values = self.accelerator.reduce(torch.stack([self._terms[name] for name in names]), "sum")
+            logs = {**logs, **{name: value / steps for name, value in zip(names, values.tolist(), strict=True)}}
+            self._terms.clear()
+        self._steps_logged = self.state.global_step
+        super().log(logs, start_time)
+
+    def _save(self, output_dir: str | None = None, state_dict: dict[str, Tensor] | None = None) -> None:
+        """Writes the trained parameters, in the dtype they train in."""
+        folder = Path(output_dir or str(self.args.output_dir))
+        folder.mkdir(parents=True, exist_ok=True)
+        state = state_dict or self.model.state_dict()
+        save_file({name: state[name].contiguous().clone() for name in self._trained()}, folder / WEIGHTS)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
+        """Reads them back, strictly.
+
+        Raises:
+            ValueError: If the checkpoint holds other parameters than this stage trains.
+        """
+        state = load_file(Path(resume_from_checkpoint) / WEIGHTS)
+        if state.keys() != self._trained():
+            raise ValueError(
+                f"{resume_from_checkpoint} was written by a stage that trains other parameters: "
+                f"{sorted(state.keys() ^ self._trained())[:5]} are not in both. Delete it, or resume its own recipe."
+            )
+        self.model.load_state_dict(state, strict=False)
+
+    def _trained(self) -> set[str]:
+        return {name for name, parameter in self.model.named_parameters() if parameter.requires_grad}
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """Finds the newest checkpoint that was written to its end."""
+    complete = [path.parent for path in folder.glob(f"checkpoint-*/{COMPLETE}")]
+    return max(complete, key=lambda path: int(path.name.split("-")[1]), default=None)

@@ -1,0 +1,106 @@
+"""Tiny real parts in stock classes: a language model, a vision tower, a visual tokenizer, and records that use them."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from transformers import (
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerFast,
+    SiglipImageProcessorPil,
+    SiglipVisionConfig,
+    SiglipVisionModel,
+)
+
+from asvr.recipes import RECIPES
+from asvr.recipes.derive import derive
+from asvr.recipes.spec import Recipe
+from asvr.targets.features import TowerFeatures
+from asvr.targets.fit import fit_tokenizer
+
+IMAGE_SIZE, PATCH_SIZE = 24, 12
+COLOURS = {"red": (200, 30, 30), "green": (30, 180, 60), "blue": (40, 60, 200), "white": (240, 240, 240)}
+
+
+def write_language_model(folder: Path, tokenizer: PreTrainedTokenizerFast, **changes: object) -> Path:
+    torch.manual_seed(1)
+    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+    ids = {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id}
+    LlamaForCausalLM(LlamaConfig(vocab_size=len(tokenizer), **sizes, **ids, **changes)).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def write_tower(folder: Path, *, seed: int = 2, image_size: int = IMAGE_SIZE) -> Path:
+    torch.manual_seed(seed)
+    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 3, "num_attention_heads": 2}
+    SiglipVisionModel(SiglipVisionConfig(image_size=image_size, patch_size=PATCH_SIZE, **sizes)).save_pretrained(folder)
+    SiglipImageProcessorPil(size={"height": image_size, "width": image_size}).save_pretrained(folder)
+    return folder
+
+
+def pictures(count: int) -> list[Image.Image]:
+    """Squares of one colour each, with noise, so that no two patches are equal."""
+    noise = np.random.default_rng(0)
+    colours = list(COLOURS.values())
+    return [
+        Image.fromarray(
+            np.clip(np.full((30, 30, 3), colours[index % 4]) + noise.integers(-30, 30, (30, 30, 3)), 0, 255).astype("uint8")
+        )
+        for index in range(count)
+    ]
+
+
+def write_tokenizer(folder: Path, tower: Path, *, depth: int = 3, num_codes: int = 8) -> Path:
+    features = TowerFeatures(SiglipVisionModel.from_pretrained(tower))
+    processor = SiglipImageProcessorPil.from_pretrained(tower)
+    tokenizer = fit_tokenizer(features, pictures(40), processor=processor, depth=depth, num_codes=num_codes)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def write_records(folder: Path, count: int = 8) -> Path:
+    """`captions.json`, `instruct.json` (of every kind of sample), `unlabelled.json`, `eval.json` and `images/`."""
+    (folder / "images").mkdir(parents=True)
+    names = list(COLOURS)
+    for index, picture in enumerate(pictures(count)):
+        picture.save(folder / "images" / f"{index}.png")
+    colour = [names[index % 4] for index in range(count)]
+    captions = [talk(f"c{i}", "<image>\nDescribe.", f"a {colour[i]} box", image=f"{i}.png") for i in range(count)]
+    questions = [talk(f"q{i}", "<image>\nWhich colour?", colour[i], image=f"{i}.png") for i in range(count)]
+    several = talk("two", "<image><image>\nAre both red?", "no", image=["0.png", "1.png"])
+    text_only = talk("text", "Is there a blue triangle?", "yes")
+    unlabelled = [{"id": f"u{i}", "image": f"{i}.png"} for i in range(count)]
+    files = {
+        "captions": captions,
+        "instruct": [*questions, several, text_only],
+        "unlabelled": unlabelled,
+        "eval": [{**question, "category": "colour"} for question in questions],
+    }
+    for name, records in files.items():
+        (folder / f"{name}.json").write_text(json.dumps(records))
+    return folder
+
+
+def talk(name: str, question: str, answer: str, **fields: object) -> dict[str, object]:
+    turns = [{"from": "human", "value": question}, {"from": "gpt", "value": answer}]
+    return {"id": name, **fields, "conversations": turns}
+
+
+def shrink(name: str, parts: Path, **changes: str) -> Recipe:
+    """A recipe on the tiny parts, with two steps a stage."""
+    recipe = RECIPES[name]
+    model = replace(recipe.model, language_model=str(parts / "language_model"), vision_tower=str(parts / "tower"))
+    recipe = replace(recipe, model=model, precision="fp32")
+    small = {}
+    for stage in recipe.stages:
+        path = f"stages.{stage.name}"
+        small |= {f"{path}.optimisation.batch_size": "4", f"{path}.max_length": "256", f"{path}.optimisation.epochs": "1"}
+        for term in stage.supervision:
+            small[f"{path}.supervision.{term}.target.tokenizer"] = str(parts / "tokenizer")
+            small |= {f"{path}.supervision.{term}.head.{key}": "64" for key in ("width", "head_width")}
+    return derive(recipe, {**small, **changes})

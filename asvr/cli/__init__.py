@@ -5,10 +5,16 @@ import sys
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
+from asvr.cli.compare import compare
+from asvr.cli.demo import demo
+from asvr.cli.evaluate import evaluate
 from asvr.cli.recipes import recipes
+from asvr.cli.study import study
 from asvr.cli.tokenizer import app as tokenizer
 from asvr.cli.train import train
+from asvr.cli.world import app as world
 
 app = typer.Typer(
     help="Autoregressive semantic visual reconstruction for stock vision-language models.",
@@ -16,9 +22,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+app.command()(demo)
 app.command()(recipes)
 app.command()(train)
+app.command()(study)
+app.command()(evaluate)
+app.command()(compare)
 app.add_typer(tokenizer, name="tokenizer")
+app.add_typer(world, name="world")
 
 
 def main() -> None:
@@ -32,7 +43,7 @@ def main() -> None:
     except (ValueError, OSError) as error:
         if "ASVR_TRACEBACK" in os.environ:
             raise
-        Console(stderr=True).print(f"[bold red]error:[/] {error}", highlight=False, markup=True)
+        Console(stderr=True).print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         sys.exit(1)
     except KeyboardInterrupt:
         Console(stderr=True).print("interrupted: the same command continues from the last checkpoint")

@@ -2,16 +2,15 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from asvr.evaluation.arms import load_arms
-from asvr.evaluation.compare import compare_all
-from asvr.evaluation.comparison import Comparison, Difference, Interval, write_comparisons
+if TYPE_CHECKING:
+    from asvr.evaluation.comparison import Comparison, Difference, Interval
 
 
 def compare(
@@ -24,6 +23,10 @@ def compare(
     out: Annotated[Path | None, typer.Option(help="Also write the comparison to this JSON file.")] = None,
 ) -> None:
     """Compares recipes with the first of them, and says in words what may be concluded."""
+    from asvr.evaluation.arms import load_arms
+    from asvr.evaluation.compare import compare_all
+    from asvr.evaluation.comparison import write_comparisons
+
     if len(runs) < 2:
         raise ValueError(f"{len(runs)} folder is given, but a comparison takes two or more, the baseline's first.")
     baseline, *others = load_arms(runs, on=on)
@@ -46,7 +49,7 @@ def compare(
         console.print(f"Written to {out}", soft_wrap=True)
 
 
-def _table(comparison: Comparison, *, title: str) -> Table:
+def _table(comparison: "Comparison", *, title: str) -> Table:
     table = Table(
         "kind of question",
         "questions",
@@ -66,7 +69,7 @@ def _table(comparison: Comparison, *, title: str) -> Table:
     return table
 
 
-def _cells(difference: Difference) -> Iterator[str]:
+def _cells(difference: "Difference") -> Iterator[str]:
     yield str(difference.num_questions)
     yield f"{difference.baseline:.1f}"
     yield f"{difference.accuracy:.1f}"
@@ -76,5 +79,5 @@ def _cells(difference: Difference) -> Iterator[str]:
     yield f"{difference.adjusted_p:.4f}"
 
 
-def _interval(interval: Interval) -> str:
+def _interval(interval: "Interval") -> str:
     return escape(f"[{interval[0]:+.1f}, {interval[1]:+.1f}]")

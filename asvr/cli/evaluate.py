@@ -1,15 +1,14 @@
 """`asvr evaluate`: a saved model's answers to a data file, and their accuracy."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import torch
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from asvr.evaluation.answer import answer_questions
-from asvr.evaluation.score import Scores, write_scores
+if TYPE_CHECKING:
+    from asvr.evaluation.score import Scores
 
 
 def evaluate(
@@ -25,6 +24,11 @@ def evaluate(
     device: Annotated[str | None, typer.Option(help="[default: cuda if there is one, otherwise cpu].")] = None,
 ) -> None:
     """Answers every question of a data file and scores the answers; run again, it goes on where it stopped."""
+    import torch
+
+    from asvr.evaluation.answer import answer_questions
+    from asvr.evaluation.score import write_scores
+
     folder = out or model.resolve().parent / "evaluation" / data.stem
     answer_questions(
         model,
@@ -41,7 +45,7 @@ def evaluate(
     console.print(f"Answers and scores are in {folder}", soft_wrap=True)
 
 
-def _table(scores: Scores, *, title: str) -> Table:
+def _table(scores: "Scores", *, title: str) -> Table:
     table = Table("kind of question", "questions", "right, %", title=title)
     for category, accuracy in scores.accuracy.items():
         table.add_row(category, str(scores.num_questions[category]), f"{accuracy:.1f}")

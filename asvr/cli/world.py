@@ -49,7 +49,7 @@ def tower(
     learning_rate: LearningRate = 1.5e-3,
     warm_up: WarmUp = 100,
     seed: Seed = 0,
-    measure: Annotated[bool, typer.Option(help="Probe it on the embedded world's pictures.")] = True,
+    measure: Annotated[bool, typer.Option("--measure", help="Probe it on the embedded world's pictures.")] = False,
 ) -> None:
     """Train a small SigLIP vision tower from scratch."""
     from asvr.world.fit import Descent
@@ -74,7 +74,9 @@ def language_model(
     learning_rate: LearningRate = 2e-3,
     warm_up: WarmUp = 100,
     seed: Seed = 0,
-    measure: Annotated[bool, typer.Option(help="Ask it about the embedded world's word pictures.")] = True,
+    measure: Annotated[
+        bool, typer.Option("--measure", help="Ask it about the embedded world's word pictures.")
+    ] = False,
 ) -> None:
     """Train a small Llama from scratch on text-only conversations."""
     from asvr.world.fit import Descent

@@ -1,0 +1,136 @@
+"""A folder of a model's answers: `answers.jsonl` with a line per question, and `answers.meta.json`, its header."""
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+ANSWERS = "answers.jsonl"
+HEADER = "answers.meta.json"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One question with what a model said and what it should have said.
+
+    Args:
+        id: Unique in its file.
+        category: Kind of question; empty if the data names none.
+        images: File names of the pictures it is about, relative to the image folder.
+        question: What was put to the model, with `<image>` where a picture was shown.
+        answer: The model's words, without its end token, otherwise as generated.
+        reference: The right answer.
+    """
+
+    id: str
+    category: str
+    images: tuple[str, ...]
+    question: str
+    answer: str
+    reference: str
+
+
+@dataclass(frozen=True)
+class Header:
+    """How a file of answers came about.
+
+    Args:
+        model: Folder of the model, absolute.
+        model_hash: SHA-256 of the model folder's files.
+        prompt_hash: SHA-256 of what decides the questions: chat template, data file and longest answer. Answers can be
+            compared only if it is the same.
+        data: The file of records, absolute.
+        max_new_tokens: Longest answer, in tokens.
+        limit: How many of the first questions were put; None for all.
+        num_questions: How many answers a complete file has.
+        versions: Versions of the software, by name.
+    """
+
+    model: str
+    model_hash: str
+    prompt_hash: str
+    data: str
+    max_new_tokens: int
+    limit: int | None
+    num_questions: int
+    versions: dict[str, str]
+
+
+def write_header(folder: Path, header: Header) -> None:
+    """Writes the header of a new file of answers, making the folder if need be."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / HEADER).write_text(json.dumps(asdict(header), indent=2) + "\n", encoding="utf-8")
+
+
+def read_header(folder: Path) -> Header:
+    """Reads the header.
+
+    Raises:
+        FileNotFoundError: If the folder has none.
+        ValueError: If it is not such a header.
+    """
+    path = folder / HEADER
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file. Make the answers with `asvr evaluate`.")
+    try:
+        return Header(**json.loads(path.read_text(encoding="utf-8")))
+    except (json.JSONDecodeError, TypeError) as error:
+        raise ValueError(f"{path}: not a header of answers ({error}). Delete {folder} and evaluate again.") from error
+
+
+def append_answers(folder: Path, answers: Iterable[Answer]) -> None:
+    """Adds lines at the end of the file, which is then closed: a process killed later loses none of them."""
+    with open(folder / ANSWERS, "a", encoding="utf-8") as file:
+        file.writelines(json.dumps(asdict(answer), ensure_ascii=False) + "\n" for answer in answers)
+
+
+def drop_torn_line(folder: Path) -> None:
+    """Cuts off what follows the file's last line break: the line that a killed process was writing."""
+    path = folder / ANSWERS
+    if path.is_file():
+        whole = path.read_bytes().rfind(b"\n") + 1
+        if whole < path.stat().st_size:
+            os.truncate(path, whole)
+
+
+def read_answers(folder: Path) -> tuple[Answer, ...]:
+    """Reads the answers that are there, which may be fewer than the header promises; a folder without any gives none.
+
+    Raises:
+        ValueError: If a line is not an answer, or two lines answer the same question.
+    """
+    path = folder / ANSWERS
+    # Not splitlines: U+2028 may stand inside an answer.
+    lines = path.read_text(encoding="utf-8").split("\n")[:-1] if path.is_file() else []
+    answers = tuple(_parse(path, number, line) for number, line in enumerate(lines, start=1))
+    if len({answer.id for answer in answers}) < len(answers):
+        raise ValueError(f"{path}: answers a question twice. Delete {folder} and evaluate again.")
+    return answers
+
+
+def read_complete(folder: Path) -> tuple[Header, tuple[Answer, ...]]:
+    """Reads header and answers of a finished evaluation.
+
+    Raises:
+        FileNotFoundError: If there is none.
+        ValueError: If a file is broken or answers are missing.
+    """
+    header, answers = read_header(folder), read_answers(folder)
+    if len(answers) != header.num_questions:
+        raise ValueError(
+            f"{folder}: {len(answers)} of {header.num_questions} questions are answered. "
+            "Run the same `asvr evaluate` again; it goes on where it stopped."
+        )
+    return header, answers
+
+
+def _parse(path: Path, number: int, line: str) -> Answer:
+    try:
+        record: dict[str, Any] = json.loads(line)
+        return Answer(**{**record, "images": tuple(record["images"])})
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{path}: line {number} is not an answer ({error!r}). Delete {path.parent} and evaluate again."
+        ) from error

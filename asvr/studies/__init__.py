@@ -1,0 +1,1 @@
+"""Several recipes, several seeds, one comparison."""

@@ -1,0 +1,122 @@
+"""The demo: the embedded world, two tokenizers, four arms, one comparison and its report."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import track
+
+from asvr.data.dataset import Source, load_source
+from asvr.data.images import open_image
+from asvr.models.build import load_tower, resolve
+from asvr.recipes import RECIPES
+from asvr.recipes.spec import Recipe
+from asvr.reports.page import terminal_table, write_report
+from asvr.studies.mechanism import write_probes
+from asvr.studies.plan import Arm, Study, change
+from asvr.studies.run import run_study
+from asvr.targets.features import PixelPatches, TowerFeatures
+from asvr.targets.fit import fit_tokenizer
+from asvr.targets.tokenizer import CONFIG, load_image_processor
+from asvr.world.generate import World, make_world
+
+WORLD = World(seed=0, train=1500, unlabelled=3000, val=200, test=400, tower=0, language=0)
+TOWER = "embedded:tower"
+DEPTH, NUM_CODES = 4, 128
+
+
+def run_demo(out: Path, *, seeds: int, jobs: int) -> Path:
+    """Makes or reuses every part, trains and compares the arms, and writes the report.
+
+    Args:
+        out: Folder of the demo.
+        seeds: Seeds per arm.
+        jobs: Runs at a time.
+
+    Returns:
+        The report.
+    """
+    console = Console()
+    world = out / "world"
+    _step(console, "1/5  pictures and questions", lambda: make_world(world, WORLD))
+    _step(
+        console, "2/5  visual tokenizers: semantic (tower features) and appearance (pixels)", lambda: _tokenizers(out)
+    )
+    if not (out / "probes.json").is_file():
+        _step(
+            console, "3/5  what the codes hold", lambda: write_probes(out / "tokenizer", out / "tokenizer-pixels", out)
+        )
+    console.print(f"[bold]4/5  four arms, {seeds} seed(s), {jobs} at a time[/]")
+    run_study(demo_study(out, seeds=seeds), out, jobs=jobs)
+    console.print("[bold]5/5  comparison and report[/]")
+    report = write_report(out)
+    console.print(terminal_table(out))
+    return report
+
+
+def demo_study(out: Path, *, seeds: int) -> Study:
+    """Says what the demo compares: the paper's recipe at laptop size, and what may stand beside it."""
+    images = out / "world" / "images"
+
+    def source(name: str) -> Source:
+        return Source(out / "world" / f"{name}.json", images)
+
+    text_only = RECIPES["tiny-llava"]
+    arms = (
+        Arm(name="text-only", recipe=text_only, note="LLaVA: loss on the text alone"),
+        Arm(name="asvr", recipe=_own(out, "tiny-asvr"), note="and the visual loss on the same pictures"),
+        Arm(
+            name="asvr-unlabelled",
+            recipe=_own(out, "tiny-asvr-unlabelled"),
+            note="and the visual loss on as many pictures without any text",
+        ),
+        Arm(
+            name="text-only-longer", recipe=text_only, note="LLaVA for as many seconds as asvr", equal_time_with="asvr"
+        ),
+    )
+    return Study(
+        title="ASVR at laptop scale",
+        arms=arms,
+        seeds=tuple(range(seeds)),
+        data={"pretrain": (source("train_captions"),), "instruct": (source("train_instruct"),)},
+        companions=(source("unlabelled"),),
+        evaluation=source("test_instruct"),
+    )
+
+
+def default_jobs() -> int:
+    """Gives one run per processor."""
+    return os.cpu_count() or 1
+
+
+def _own(out: Path, name: str) -> Recipe:
+    recipe = RECIPES[name]
+    paths = [
+        f"stages.{stage.name}.supervision.{term}.target.tokenizer"
+        for stage in recipe.stages
+        for term in stage.supervision
+    ]
+    return change(recipe, dict.fromkeys(paths, str(out / "tokenizer")))
+
+
+def _tokenizers(out: Path) -> None:
+    tower = load_tower(TOWER)
+    features = {
+        "tokenizer": TowerFeatures(tower),
+        "tokenizer-pixels": PixelPatches(tower.config.image_size, tower.config.patch_size),
+    }
+    source = Source(out / "world" / "unlabelled.json", out / "world" / "images")
+    for name, each in features.items():
+        if (out / name / CONFIG).is_file():
+            continue
+        conversations = track(load_source(source), description=f"fitting {name}", transient=True)
+        images = (open_image(Path(one.images[0]), record=one.id) for one in conversations)
+        processor = load_image_processor(resolve(TOWER))
+        fitted = fit_tokenizer(each, images, processor=processor, depth=DEPTH, num_codes=NUM_CODES)
+        fitted.save_pretrained(out / name)
+
+
+def _step(console: Console, title: str, do: Callable[[], object]) -> None:
+    console.print(f"[bold]{title}[/]")
+    do()

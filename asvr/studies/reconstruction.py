@@ -1,0 +1,84 @@
+"""How well a run's head reconstructs the codes of pictures, before training and after each stage."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from asvr.data.collate import Collator
+from asvr.data.conversation import Conversation
+from asvr.objective import align
+from asvr.recipes.spec import Recipe
+from asvr.training.prepare import build_dataset
+from asvr.training.stage import build_objective
+
+NUM_SHOWN = 3
+"""Pictures whose codes are kept for drawing."""
+
+
+def write_reconstruction(recipe: Recipe, run: Path, pictures: Sequence[Path], *, seed: int) -> None:
+    """Writes `reconstruction.json`: the head's own choice of codes, each depth given its own choices before it.
+
+    Figures are of the recipe's first visual loss; accuracies are shares of codes, per depth. `most_frequent` is the
+    share that is right when the commonest code of these pictures is always chosen.
+    """
+    last = recipe.stages[-1]
+    moments = {"untrained": None, **{stage.name: run / stage.name for stage in recipe.stages}}
+    results = {name: read_codes(recipe, folder, pictures, seed=seed) for name, folder in moments.items()}
+    codes = results["untrained"][0]
+    commonest = codes.flatten(0, 1).mode(0).values
+    content = {
+        "supervision": next(iter(last.supervision)),
+        "grid": list(_grid(recipe)),
+        "num_codes": int(_num_codes(recipe)),
+        "num_pictures": len(pictures),
+        "accuracy": {name: _share(codes == guessed) for name, (_, guessed) in results.items()},
+        "most_frequent": _share(codes == commonest),
+        "pictures": [
+            {
+                "image": str(path),
+                "codes": codes[index].tolist(),
+                "reconstructed": {name: guessed[index].tolist() for name, (_, guessed) in results.items()},
+            }
+            for index, path in enumerate(pictures[:NUM_SHOWN])
+        ],
+    }
+    (run / "reconstruction.json").write_text(json.dumps(content) + "\n")
+
+
+@torch.no_grad()
+def read_codes(
+    recipe: Recipe, previous: Path | None, pictures: Sequence[Path], *, seed: int
+) -> tuple[Int[Tensor, "pictures positions depth"], Int[Tensor, "pictures positions depth"]]:
+    """Gives the codes of pictures, and what the head of a finished stage makes of the model's hidden states."""
+    stage = recipe.stages[-1]
+    objective, processor = build_objective(recipe, stage, previous, seed=seed)
+    alone = [Conversation(id=path.name, images=(str(path),), turns=(), category="") for path in pictures]
+    dataset = build_dataset(stage, objective, processor, conversations=alone, companions=[], seed=seed)
+    batch = Collator.for_tokenizer(processor.tokenizer)([dataset[index] for index in range(len(alone))])
+    states = (
+        objective.eval()
+        .vlm.base_model(
+            input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], pixel_values=batch["pixel_values"]
+        )
+        .last_hidden_state
+    )
+    name, term = next(iter(objective.supervision.items()))
+    codes = term.target.encode(batch["targets"][name])  # type: ignore[union-attr, operator]
+    visual = states[align(batch["visual_mask"], objective.alignment)]
+    return codes, term.head.reconstruct(visual).view_as(codes)  # type: ignore[union-attr, operator]
+
+
+def _share(right: Tensor) -> list[float]:
+    return right.flatten(0, 1).double().mean(0).tolist()
+
+
+def _grid(recipe: Recipe) -> tuple[int, int]:
+    return next(iter(recipe.stages[-1].supervision.values())).target.build().grid
+
+
+def _num_codes(recipe: Recipe) -> int:
+    return next(iter(recipe.stages[-1].supervision.values())).target.build().quantizer.num_codes

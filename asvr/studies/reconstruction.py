@@ -39,7 +39,7 @@ def write_reconstruction(recipe: Recipe, run: Path, pictures: Sequence[Path], *,
         "most_frequent": _share(codes == commonest),
         "pictures": [
             {
-                "image": str(path),
+                "image": str(path.resolve()),
                 "codes": codes[index].tolist(),
                 "reconstructed": {name: guessed[index].tolist() for name, (_, guessed) in results.items()},
             }

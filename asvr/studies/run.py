@@ -12,7 +12,7 @@ from statistics import median
 from typing import Any
 
 from asvr.evaluation.arms import load_arms
-from asvr.evaluation.compare import compare_all
+from asvr.evaluation.compare import compare, compare_all
 from asvr.evaluation.comparison import Comparison, write_comparisons
 from asvr.studies.job import DONE, run_job
 from asvr.studies.plan import Arm, Job, Study
@@ -46,12 +46,18 @@ def run_study(study: Study, out: Path, *, jobs: int, machine: Machine = QUIET) -
 
 
 def compare_study(study: Study, out: Path) -> list[Comparison]:
-    """Compares every arm with the first and writes `comparison.json`."""
+    """Compares every arm with the first, and an arm with the one trained as long; writes `comparison.json` and
+    `equal_time.json`.
+    """
     on = study.evaluation.data.stem
-    baseline, *others = load_arms([out / arm.name for arm in study.arms], on=on)
-    comparisons = compare_all(baseline, others) if others else []
+    arms = {arm.name: arm for arm in load_arms([out / arm.name for arm in study.arms], on=on)}
+    baseline, *others = arms.values()
     about = {"evaluation": on, "prompt_hash": baseline.prompt_hash, "seeds": list(baseline.runs)}
+    comparisons = compare_all(baseline, others) if others else []
     write_comparisons(out / "comparison.json", comparisons, about=about)
+    matched = [(arm.name, arm.equal_time_with) for arm in study.arms if arm.equal_time_with is not None]
+    equal_time = [compare(arms[name], arms[other]) for name, other in matched]
+    write_comparisons(out / "equal_time.json", equal_time, about=about)
     return comparisons
 
 
@@ -124,7 +130,7 @@ def _write_study(study: Study, arms: Sequence[Arm], out: Path, *, seconds: float
         "arms": [{"name": arm.name, "recipe": arm.recipe.name, "note": arm.note} for arm in arms],
         "seeds": list(study.seeds),
         "on": study.evaluation.data.stem,
-        "images": str(study.evaluation.images),
+        "images": str(study.evaluation.images and study.evaluation.images.resolve()),
         "baseline": study.arms[0].name,
         "provenance": provenance(sources, seed=study.seeds[0]),
         "seconds": seconds,

@@ -47,12 +47,8 @@ def pictures(count: int) -> list[Image.Image]:
     """Squares of one colour each, with noise, so that no two patches are equal."""
     noise = np.random.default_rng(0)
     colours = list(COLOURS.values())
-    return [
-        Image.fromarray(
-            np.clip(np.full((30, 30, 3), colours[index % 4]) + noise.integers(-30, 30, (30, 30, 3)), 0, 255).astype("uint8")
-        )
-        for index in range(count)
-    ]
+    noisy = [np.full((30, 30, 3), colours[index % 4]) + noise.integers(-30, 30, (30, 30, 3)) for index in range(count)]
+    return [Image.fromarray(np.clip(pixels, 0, 255).astype("uint8")) for pixels in noisy]
 
 
 def write_tokenizer(folder: Path, tower: Path, *, depth: int = 3, num_codes: int = 8) -> Path:
@@ -99,7 +95,8 @@ def shrink(name: str, parts: Path, **changes: str) -> Recipe:
     small = {}
     for stage in recipe.stages:
         path = f"stages.{stage.name}"
-        small |= {f"{path}.optimisation.batch_size": "4", f"{path}.max_length": "256", f"{path}.optimisation.epochs": "1"}
+        small |= {f"{path}.max_length": "256"}
+        small |= {f"{path}.optimisation.{key}": value for key, value in (("batch_size", "4"), ("epochs", "1"))}
         for term in stage.supervision:
             small[f"{path}.supervision.{term}.target.tokenizer"] = str(parts / "tokenizer")
             small |= {f"{path}.supervision.{term}.head.{key}": "64" for key in ("width", "head_width")}

@@ -17,7 +17,7 @@ TINY = replace(
         replace(
             PRETRAIN,
             data="one caption a picture, as train_captions.json of the embedded world",
-            optimisation=Optimisation(batch_size=32, learning_rate=2e-3),
+            optimisation=Optimisation(batch_size=16, learning_rate=2e-3),
             max_length=512,
             gradient_checkpointing=False,
         ),
@@ -25,7 +25,7 @@ TINY = replace(
             INSTRUCT,
             data="questions and answers, as train_instruct.json of the embedded world",
             template="mistral",
-            optimisation=Optimisation(batch_size=32, learning_rate=1e-3, epochs=3.0),
+            optimisation=Optimisation(batch_size=16, learning_rate=1e-3, epochs=2.0),
             max_length=512,
             gradient_checkpointing=False,
         ),

@@ -67,10 +67,11 @@ def tokenizer() -> VisualTokenizer:
 
 
 def _load(module: torch.nn.Module, weights: dict[str, Tensor]) -> None:
-    """Loads what the release stored; it left out only what no number depends on: the last layer and the pooling head."""
+    """Loads what the release stored: all but the last layer and the pooling head, on which no number depends."""
     missing, unexpected = module.load_state_dict(weights, strict=False)
     assert not unexpected
-    used = [name for name in missing if "head." not in name and "post_layernorm" not in name and "encoder.layers." not in name]
+    unused = ("head.", "post_layernorm", "encoder.layers.")
+    used = [name for name in missing if not any(part in name for part in unused)]
     assert not used, used
 
 

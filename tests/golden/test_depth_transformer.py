@@ -16,8 +16,7 @@ def release_head() -> tuple[DepthTransformer, dict, dict]:
         for name, value in tensors.items()
         if name.startswith(("in_mlp_1.", "head_transformer.", "headnorm.weight", "heads."))
     }
-    projector = {f"{layer}.{kind}": head.projector[layer].get_parameter(kind) for layer in (0, 2) for kind in ("weight", "bias")}
-    load_release_weights(head, weights, projector)
+    load_release_weights(head, weights, dict(head.projector.state_dict()))
     head.projector = torch.nn.Sequential()
     return head, tensors, facts
 

@@ -1,0 +1,5 @@
+"""`python -m asvr`, as torchrun starts it."""
+
+from asvr.cli import main
+
+main()

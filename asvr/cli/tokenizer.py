@@ -27,10 +27,15 @@ def fit(
     codes: Annotated[int, typer.Option(min=2, max=65_536, help="Code vectors per depth; the paper has 16384.")] = 1024,
     iterations: Annotated[int, typer.Option(min=1, help="Passes of k-means per depth.")] = 20,
     max_images: Annotated[int, typer.Option(min=1, help="Use at most this many images, the first.")] = 20_000,
+    max_vectors: Annotated[
+        int, typer.Option(min=1, help="Fit on at most about this many visual tokens, drawn from all images.")
+    ] = 500_000,
     seed: Annotated[int, typer.Option(help="Equal seeds give equal codebooks.")] = 0,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out broken records instead of stopping.")] = False,
 ) -> None:
     """Fit the codebooks of a residual quantiser on a vision tower's penultimate features."""
+    import torch
+
     from asvr.data.dataset import Source, load_source
     from asvr.data.images import open_image
     from asvr.models.build import load_tower, resolve
@@ -38,7 +43,8 @@ def fit(
     from asvr.targets.fit import fit_tokenizer
     from asvr.targets.tokenizer import load_image_processor
 
-    conversations = load_source(Source(data, images), skip_bad=skip_bad)
+    skipped: list[str] = []
+    conversations = load_source(Source(data, images), skip_bad=skip_bad, on_skip=skipped.append)
     paths = list(dict.fromkeys((path, one.id) for one in conversations for path in one.images))[:max_images]
     if not paths:
         raise ValueError(f"{data} has no images to fit a tokenizer on")
@@ -51,8 +57,15 @@ def fit(
 
         def opened():
             for path, record in paths:
-                yield open_image(Path(path), record=record)
                 progress.advance(reading)
+                try:
+                    image = open_image(Path(path), record=record)
+                except ValueError as error:
+                    if not skip_bad:
+                        raise
+                    skipped.append(str(error))
+                else:
+                    yield image
 
         tokenizer = fit_tokenizer(
             source,
@@ -62,9 +75,13 @@ def fit(
             num_codes=codes,
             iterations=iterations,
             seed=seed,
+            positions=max(1, max_vectors // len(paths)),
+            device="cuda" if torch.cuda.is_available() else "cpu",
             on_iteration=lambda: progress.advance(fitting),
         )
     tokenizer.save_pretrained(out)
+    for reason in skipped:
+        Console(stderr=True).print(f"left out: {reason}", markup=False, soft_wrap=True)
     show_health(tokenizer.about["health"])
     Console().print(f"visual tokenizer with a grid of {tokenizer.grid} in {out}")
 

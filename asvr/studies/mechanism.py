@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
+from asvr.targets.extract import extract
 from asvr.targets.features import TowerFeatures
-from asvr.targets.fit import extract
 from asvr.targets.tokenizer import ImagePreparer, VisualTokenizer
 from asvr.world.probe import make_probe_set, probe_attributes
 

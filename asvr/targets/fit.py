@@ -1,7 +1,6 @@
 """Fits a visual tokenizer: the codebooks of a residual quantiser by k-means, depth after depth."""
 
 from collections.abc import Callable, Iterable
-from itertools import islice
 
 import torch
 from jaxtyping import Float, Int
@@ -9,11 +8,11 @@ from PIL.Image import Image
 from torch import Tensor
 from transformers.image_processing_utils import BaseImageProcessor
 
+from asvr.targets.extract import extract
 from asvr.targets.features import PixelPatches, TowerFeatures
 from asvr.targets.residual_quantizer import ResidualQuantizer, nearest
 from asvr.targets.tokenizer import ImagePreparer, VisualTokenizer
 
-IMAGES_AT_ONCE = 64
 HELD_OUT = 10
 """One image in this many is kept from the fit, to say how well the codebooks serve new images."""
 
@@ -27,18 +26,22 @@ def fit_tokenizer(
     num_codes: int,
     iterations: int = 20,
     seed: int = 0,
+    positions: int | None = None,
+    device: torch.device | str = "cpu",
     on_iteration: Callable[[], None] = lambda: None,
 ) -> VisualTokenizer:
     """Makes a visual tokenizer for any features from images alone.
 
     Args:
         features: What is quantised.
-        images: RGB images; their features are held in memory, 4 bytes times width and positions each.
+        images: RGB images; the features used of them are held in memory.
         processor: Image processor of the features' model.
         depth: Codes per visual token.
         num_codes: Code vectors per depth.
         iterations: Passes of k-means per depth.
-        seed: Makes the codebooks.
+        seed: Makes the codebooks, and draws the positions.
+        positions: Visual tokens used of each image, drawn at random; None uses all.
+        device: Where features are computed and code vectors are searched.
         on_iteration: Called after each pass.
 
     Returns:
@@ -47,26 +50,17 @@ def fit_tokenizer(
     Raises:
         ValueError: If the images give fewer vectors than codes.
     """
-    vectors = extract(features, images, prepare=ImagePreparer(processor))
-    held_out = torch.arange(len(vectors)) % HELD_OUT == HELD_OUT - 1
+    vectors = extract(
+        features, images, prepare=ImagePreparer(processor), positions=positions, seed=seed, device=device
+    ).to(device)
+    held_out = torch.arange(len(vectors), device=vectors.device) % HELD_OUT == HELD_OUT - 1
     kept, new = vectors[~held_out].flatten(0, 1), vectors[held_out].flatten(0, 1)
     codebooks = fit_codebooks(
         kept, depth=depth, num_codes=num_codes, iterations=iterations, seed=seed, on_iteration=on_iteration
     )
-    about = {"images": len(vectors), "iterations": iterations, "seed": seed}
-    about["health"] = health(new if len(new) else kept, codebooks)
-    return VisualTokenizer(features, ResidualQuantizer(codebooks), processor=processor, about=about)
-
-
-@torch.no_grad()
-def extract(
-    features: TowerFeatures | PixelPatches, images: Iterable[Image], *, prepare: Callable[[Image], Tensor]
-) -> Float[Tensor, "images positions dim"]:
-    """Gives the features of each image, fp32."""
-    source, parts = iter(images), []
-    while chunk := list(islice(source, IMAGES_AT_ONCE)):
-        parts.append(features(torch.stack([prepare(image) for image in chunk])).float())
-    return torch.cat(parts) if parts else torch.empty(0, features.grid[0] * features.grid[1], features.dim)
+    checked = health(new if len(new) else kept, codebooks)
+    about = {"images": len(vectors), "iterations": iterations, "seed": seed, "health": checked}
+    return VisualTokenizer(features.cpu(), ResidualQuantizer(codebooks.cpu()), processor=processor, about=about)
 
 
 def fit_codebooks(

@@ -1,6 +1,6 @@
 """The training objective: a stock model's text loss plus a weighted sum of visual losses (Eq. 2 and 3 of the paper)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Literal
 
 import torch
@@ -99,11 +99,12 @@ class Objective(nn.Module):
         num_items = num_items or count_items(labels, visual_mask)
         states = self.vlm.base_model(**inputs, use_cache=False).last_hidden_state
         text = self._text_loss(states, labels) / num_items["text"].clamp(min=1)
-        visual = states[align(visual_mask, self.alignment, inputs.get("attention_mask"))]
         total, terms = text, {"loss_text": text.detach()}
-        for name, term in self.supervision.items():
+        attention_mask = inputs.get("attention_mask")
+        predictors = align(visual_mask, self.alignment, attention_mask) if self.supervision else visual_mask
+        visual, scale = states[predictors], 1 / num_items["visual"].clamp(min=1)
+        for name, term in self.terms():
             scored: HeadLoss = term(visual, targets.get(name))
-            scale = 1 / num_items["visual"].clamp(min=1)
             loss = scored.per_token.sum() * scale
             total = total + term.weight * loss
             terms[f"loss_{name}"] = loss.detach()
@@ -112,11 +113,18 @@ class Objective(nn.Module):
             total = total + self._touch_vision()
         return {"loss": total, **terms}
 
+    def terms(self) -> Iterator[tuple[str, Supervision]]:
+        """Gives each visual loss with the name it is logged under."""
+        for name, term in self.supervision.items():
+            assert isinstance(term, Supervision)
+            yield name, term
+
     def _text_loss(self, states: Float[Tensor, "batch length hidden"], labels: Tensor) -> Float[Tensor, ""]:
         """Sums the cross-entropy over supervised tokens; logits exist at those alone."""
         labels = F.pad(labels[:, 1:], (0, 1), value=-100)
         supervised = labels != -100
         classifier = self.vlm.get_output_embeddings()
+        assert isinstance(classifier, nn.Linear)
         scored = linear_cross_entropy(states[supervised], classifier.weight, labels[supervised], bias=classifier.bias)
         return scored.loss.sum()
 
@@ -128,8 +136,9 @@ class Objective(nn.Module):
         side = self.vlm.config.vision_config.image_size
         weight = next(self.vlm.parameters())
         blank = weight.new_zeros(1, 3, side, side)
-        features = self.vlm.get_image_features(pixel_values=blank, return_dict=True).pooler_output
-        return sum(feature.sum() for feature in features) * 0.0
+        # Every image-text-to-text model has this method, but `PreTrainedModel` does not declare it.
+        features = self.vlm.get_image_features(pixel_values=blank, return_dict=True).pooler_output  # type: ignore[operator]
+        return torch.stack([feature.sum() for feature in features]).sum() * 0.0
 
 
 def count_items(labels: Int[Tensor, "batch length"], visual_mask: Bool[Tensor, "batch length"]) -> dict[str, Tensor]:

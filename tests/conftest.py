@@ -1,5 +1,7 @@
 import os
+import sys
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
 # Before any Hugging Face library reads it.
@@ -9,6 +11,7 @@ import pytest
 from PIL import Image
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
+from transformers.utils.logging import disable_progress_bar
 
 SPECIAL_TOKENS = ["<s>", "</s>", "<pad>", "<image>", "[INST]", "[/INST]", "<|im_start|>", "<|im_end|>"]
 SENTENCES = [
@@ -72,3 +75,23 @@ def parts(tmp_path_factory: pytest.TempPathFactory, tokenizer: PreTrainedTokeniz
     write_tokenizer(folder / "tokenizer", folder / "tower")
     write_records(folder / "records")
     return folder
+
+
+@pytest.fixture
+def asvr(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> Callable[[list[str]], tuple[int, str]]:
+    """Runs the command line; gives its exit code and what it wrote to standard error."""
+
+    from asvr.cli import main
+
+    def run(argv: list[str]) -> tuple[int, str]:
+        for name in ("TRANSFORMERS_VERBOSITY", "HF_HUB_DISABLE_PROGRESS_BARS", "TOKENIZERS_PARALLELISM"):
+            monkeypatch.setenv(name, {"TRANSFORMERS_VERBOSITY": "error"}.get(name, "1"))
+        # A process of its own is told by its environment, before it imports transformers.
+        disable_progress_bar()
+        monkeypatch.setattr(sys, "argv", ["asvr", *argv])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        return int(stopped.value.code or 0), capsys.readouterr().err
+
+    return run

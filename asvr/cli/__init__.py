@@ -1,10 +1,13 @@
 """The command line: `asvr COMMAND --help` says what each command takes."""
 
+import logging
 import os
 import sys
 
 import typer
 from rich.console import Console
+from rich.highlighter import NullHighlighter
+from rich.logging import RichHandler
 from rich.markup import escape
 
 from asvr.cli.compare import compare
@@ -38,6 +41,11 @@ def main() -> None:
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    # A bar for each load of a few megabytes; our own bars are rich's.
+    os.environ.setdefault("TQDM_DISABLE", "1")
+    log = logging.getLogger("asvr")
+    log.setLevel(logging.INFO)
+    log.addHandler(RichHandler(show_time=False, show_level=False, show_path=False, highlighter=NullHighlighter()))
     try:
         app()
     except (ValueError, OSError) as error:

@@ -16,6 +16,8 @@ def recipes(
     from asvr.recipes.derive import flatten, recipe_hash
 
     console = Console()
+    if name is None and diff is not None:
+        raise ValueError(f"--diff {diff}: name the recipe to compare it with too, as asvr recipes NAME --diff {diff}")
     if name is None:
         table = Table("recipe", "hash", "what it is", box=None)
         for recipe in RECIPES.values():

@@ -2,17 +2,21 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from asvr.data.dataset import Source
+if TYPE_CHECKING:
+    from asvr.data.dataset import Source
 
 
-def stage_sources(data: Sequence[str], images: Sequence[str], stages: Sequence[str]) -> dict[str, list[Source]]:
+def stage_sources(data: Sequence[str], images: Sequence[str], stages: Sequence[str]) -> "dict[str, list[Source]]":
     """Turns `STAGE=FILE` and `[STAGE=]FOLDER` into the sources of each stage.
 
     Raises:
         ValueError: If a stage's name is unknown or missing.
     """
-    folders = dict(_split(value, stages) for value in images)
+    from asvr.data.dataset import Source
+
+    folders = image_folders(images, stages)
     sources: dict[str, list[Source]] = {}
     for value in data:
         stage, path = _split(value, stages)
@@ -25,6 +29,24 @@ def stage_sources(data: Sequence[str], images: Sequence[str], stages: Sequence[s
             stage = stages[0]
         sources.setdefault(stage, []).append(Source(path, folders.get(stage, folders.get(None))))
     return sources
+
+
+def image_folders(images: Sequence[str], stages: Sequence[str]) -> dict[str | None, Path]:
+    """Turns `[STAGE=]FOLDER` into the folder of each stage; that of None serves the stages without one of their own.
+
+    Raises:
+        ValueError: If a stage is given two folders.
+    """
+    folders: dict[str | None, Path] = {}
+    for value in images:
+        stage, path = _split(value, stages)
+        if stage in folders:
+            of = f"the stage {stage!r}" if stage else "every stage"
+            raise ValueError(
+                f"--images {value}: {of} has the folder {folders[stage]} already: give one folder, above both"
+            )
+        folders[stage] = path
+    return folders
 
 
 def _split(value: str, stages: Sequence[str]) -> tuple[str | None, Path]:

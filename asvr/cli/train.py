@@ -6,8 +6,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from asvr.cli.changes import changes_of, tokenizer_changes
 from asvr.cli.recipes import find_recipe
-from asvr.cli.sources import stage_sources
+from asvr.cli.sources import image_folders, stage_sources
 
 
 def train(
@@ -26,40 +27,40 @@ def train(
     save_every: Annotated[int, typer.Option(min=1, help="Steps between two checkpoints.")] = 500,
     log_every: Annotated[int, typer.Option(min=1, help="Steps between two lines of the log.")] = 10,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out broken records, and count them.")] = False,
+    check_images: Annotated[bool, typer.Option(help="Open every image once before training.")] = True,
 ) -> None:
     """Train a recipe, stage after stage; the same command continues a run that was cut short."""
+    from asvr.data.dataset import Source
     from asvr.recipes.derive import derive
     from asvr.training.run import run_recipe
     from asvr.training.stage import Machine
 
     named = find_recipe(recipe)
-    changes = dict(_change(text) for text in set_ or [])
-    if tokenizer is not None:
-        changes |= {
-            f"stages.{stage.name}.supervision.{name}.target.tokenizer": str(tokenizer)
-            for stage in named.stages
-            for name in stage.supervision
-        }
-    derived = derive(named, changes)
-    sources = stage_sources(data, images, [stage.name for stage in derived.stages])
-    extra = (
-        stage_sources([f"x={unlabelled}"], [image.split("=")[-1] for image in images[:1]], ["x"]) if unlabelled else {}
+    tokenizers = tokenizer_changes(named, tokenizer)
+    if tokenizer is not None and not tokenizers:
+        raise ValueError(
+            f"recipe {recipe!r} has no visual loss, so --tokenizer {tokenizer} would change nothing: leave it out"
+        )
+    derived = derive(named, {**changes_of(set_ or []), **tokenizers})
+    stages = [stage.name for stage in derived.stages]
+    sources, folders = stage_sources(data, images, stages), image_folders(images, stages)
+    # Its images are where the first stage's are, unless there is one folder for all.
+    extra = [Source(unlabelled, folders.get(None, folders.get(stages[0])))] if unlabelled else []
+    machine = Machine(
+        micro_batch=micro_batch,
+        log_every=log_every,
+        save_every=save_every,
+        workers=workers,
+        check_images=check_images,
     )
     folder = run_recipe(
         derived,
         out or Path("runs") / f"{recipe}-seed-{seed}",
         data=sources,
-        companions=extra.get("x", ()),
+        companions=extra,
         seed=seed,
-        machine=Machine(micro_batch=micro_batch, log_every=log_every, save_every=save_every, workers=workers),
+        machine=machine,
         skip_bad=skip_bad,
         parent=named,
     )
     Console().print(f"stock model with its processor in {folder / 'model'}")
-
-
-def _change(text: str) -> tuple[str, str]:
-    path, sign, value = text.partition("=")
-    if not sign:
-        raise ValueError(f"--set {text}: write PATH=VALUE, such as --set alignment=same")
-    return path, value

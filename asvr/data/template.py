@@ -66,6 +66,9 @@ formats of those families. `{% generation %}` encloses exactly what the model mu
 Answers lose white space at both ends, so that an answer's first token never merges with the prompt's last one.
 """
 
+END_TOKENS = {"chatml": "<|im_end|>"}
+"""What an answer ends with, by template, where that is not the tokenizer's own end token."""
+
 
 @dataclass(frozen=True)
 class Encoded:

@@ -60,10 +60,12 @@ class DepthTransformer(nn.Module):
             Metrics `loss_depth_<d>` (nats) and `accuracy_depth_<d>` (0 or 1) of each token.
         """
         states = self.states(hidden, target)
-        scored = [
-            linear_cross_entropy(states[:, depth], classifier.weight, target[:, depth], bias=classifier.bias)
-            for depth, classifier in enumerate(self.classifiers)
-        ]
+        scored = []
+        for depth, classifier in enumerate(self.classifiers):
+            assert isinstance(classifier, nn.Linear)
+            scored.append(
+                linear_cross_entropy(states[:, depth], classifier.weight, target[:, depth], bias=classifier.bias)
+            )
         losses = torch.stack([each.loss for each in scored])
         metrics = {f"loss_depth_{depth}": loss.detach() for depth, loss in enumerate(losses)}
         metrics |= {f"accuracy_depth_{depth}": each.correct.float() for depth, each in enumerate(scored)}
@@ -84,7 +86,7 @@ class DepthTransformer(nn.Module):
         slots = torch.cat([self.projector(hidden)[:, None], sums], dim=1)
         for layer in self.layers:
             slots = layer(slots)
-        return self.norm(slots)
+        return _normed(self.norm, slots)
 
     @torch.no_grad()
     def reconstruct(self, hidden: Float[Tensor, "tokens hidden"]) -> Int[Tensor, "tokens depth"]:
@@ -123,7 +125,7 @@ class DepthLayer(nn.Module):
     def forward(self, slots: Float[Tensor, "tokens slots width"]) -> Float[Tensor, "tokens slots width"]:
         """Mixes each slot with those before it."""
         num_slots = slots.shape[1]
-        residual = self.norm2(slots + self._attend(self.norm1(slots)))
+        residual = _normed(self.norm2, slots + self._attend(_normed(self.norm1, slots)))
         by_depth = residual.transpose(0, 1)
         inner = F.gelu(torch.bmm(by_depth, self.expand[:num_slots]))
         return residual + torch.bmm(inner, self.reduce[:num_slots]).transpose(0, 1)
@@ -134,3 +136,8 @@ class DepthLayer(nn.Module):
         query, key, value = heads.permute(2, 0, 3, 1, 4)
         mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True)
         return self.out(mixed.transpose(1, 2).reshape(tokens, num_slots, width))
+
+
+def _normed(norm: nn.RMSNorm, slots: Tensor) -> Tensor:
+    """Norms in the dtype of the slots; torch has no fused kernel for bf16 activations with fp32 weights."""
+    return F.rms_norm(slots, norm.normalized_shape, norm.weight.to(slots.dtype), norm.eps)

@@ -12,12 +12,14 @@ from transformers import (
     LlavaConfig,
     LlavaForConditionalGeneration,
     LlavaProcessor,
+    PretrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
     SiglipVisionModel,
 )
 from transformers.models.llava.modeling_llava import LlavaMultiModalProjector
 
+from asvr.models.grids import CLASS_TOKENS
 from asvr.targets.tokenizer import load_image_processor
 
 IMAGE_TOKEN = "<image>"
@@ -27,6 +29,9 @@ EMBEDDED = {
 }
 """Models that ship with the package, by the name a recipe calls them; every other name is the hub's or a folder's."""
 
+COMPOSITE = ("siglip", "clip")
+"""Checkpoints that hold a text tower beside the vision tower, by `model_type`."""
+
 VISION_PARTS = {
     "siglip": SiglipVisionModel,
     "siglip_vision_model": SiglipVisionModel,
@@ -34,9 +39,6 @@ VISION_PARTS = {
     "clip_vision_model": CLIPVisionModel,
 }
 """The vision half of checkpoints that hold a text tower too, by `model_type`."""
-
-SELECT_STRATEGY = {"clip_vision_model": "default"}
-"""Towers whose first token is a class token, which `"default"` drops; `"full"` keeps every token."""
 
 
 def resolve(name: str) -> str:
@@ -57,7 +59,7 @@ def load_tower(name: str) -> PreTrainedModel:
     """Loads a vision tower, or the vision half of a checkpoint that has a text tower too."""
     source = resolve(name)
     model_class = VISION_PARTS.get(AutoConfig.from_pretrained(source).model_type, AutoModel)
-    return model_class.from_pretrained(source)
+    return model_class.from_pretrained(source, dtype=torch.float32)
 
 
 def build_vlm(
@@ -74,47 +76,75 @@ def build_vlm(
     Returns:
         The stock model and its processor; both load with `from_pretrained` once saved.
     """
-    tokenizer = AutoTokenizer.from_pretrained(resolve(language_model))
-    text = AutoModelForCausalLM.from_pretrained(resolve(language_model))
+    tokenizer = _load_tokenizer(language_model)
+    # Published weights are half precision, and would train in it if they were loaded as they are.
+    text = AutoModelForCausalLM.from_pretrained(resolve(language_model), dtype=torch.float32)
     tower = load_tower(vision_tower)
-    _add_tokens(tokenizer, text)
-    strategy = SELECT_STRATEGY.get(tower.config.model_type, "full")
-    config = LlavaConfig(
-        vision_config=tower.config,
-        text_config=text.config,
-        image_token_id=tokenizer.convert_tokens_to_ids(IMAGE_TOKEN),
-        vision_feature_layer=feature_layer,
-        vision_feature_select_strategy=strategy,
-        tie_word_embeddings=text.config.tie_word_embeddings,
-        pad_token_id=tokenizer.pad_token_id,
-    )
+    if len(tokenizer) > text.config.vocab_size:
+        text.resize_token_embeddings(len(tokenizer), pad_to_multiple_of=64)
+    config = _config(text.config, tower.config, tokenizer, feature_layer)
     # On the meta device nothing is allocated that is thrown away at once: a 7B model is held once, not twice.
     with torch.device("meta"):
         vlm = LlavaForConditionalGeneration(config)
     vlm.model.vision_tower = tower
     vlm.model.language_model = text.model
     vlm.lm_head = text.lm_head
-    vlm.model.multi_modal_projector = _projector(config, seed).to(text.dtype)
+    vlm.model.multi_modal_projector = _projector(config, seed)
     vlm.generation_config = text.generation_config
     vlm.generation_config.pad_token_id = tokenizer.pad_token_id
-    processor = LlavaProcessor(
-        image_processor=load_image_processor(resolve(vision_tower)),
-        tokenizer=tokenizer,
-        patch_size=tower.config.patch_size,
-        vision_feature_select_strategy=strategy,
-        num_additional_image_tokens=int(strategy == "default"),
-        image_token=IMAGE_TOKEN,
-    )
-    return vlm, processor
+    return vlm, _processor(tokenizer, vision_tower, config)
 
 
-def _add_tokens(tokenizer: PreTrainedTokenizerBase, text: PreTrainedModel) -> None:
+def outline_vlm(
+    language_model: str, vision_tower: str, *, feature_layer: int = -2
+) -> tuple[LlavaForConditionalGeneration, LlavaProcessor]:
+    """Makes what `build_vlm` makes, without weights (on the meta device), to check a recipe in seconds."""
+    tokenizer = _load_tokenizer(language_model)
+    vision = AutoConfig.from_pretrained(resolve(vision_tower))
+    vision = vision.vision_config if vision.model_type in COMPOSITE else vision
+    config = _config(AutoConfig.from_pretrained(resolve(language_model)), vision, tokenizer, feature_layer)
+    with torch.device("meta"):
+        vlm = LlavaForConditionalGeneration(config)
+    return vlm, _processor(tokenizer, vision_tower, config)
+
+
+def _load_tokenizer(language_model: str) -> PreTrainedTokenizerBase:
     """Adds the image token and, where there is none, a padding token; an existing word is never used for padding."""
+    tokenizer = AutoTokenizer.from_pretrained(resolve(language_model))
     if tokenizer.pad_token is None:
         tokenizer.add_special_tokens({"pad_token": "<pad>"})
     tokenizer.add_special_tokens({"additional_special_tokens": [IMAGE_TOKEN]}, replace_extra_special_tokens=False)
-    if len(tokenizer) > text.get_input_embeddings().num_embeddings:
-        text.resize_token_embeddings(len(tokenizer), pad_to_multiple_of=64)
+    return tokenizer
+
+
+def _config(
+    text: PretrainedConfig, tower: PretrainedConfig, tokenizer: PreTrainedTokenizerBase, feature_layer: int
+) -> LlavaConfig:
+    image_token_id = tokenizer.convert_tokens_to_ids(IMAGE_TOKEN)
+    assert isinstance(image_token_id, int)
+    config = LlavaConfig(
+        vision_config=tower,
+        text_config=text,
+        image_token_index=image_token_id,
+        vision_feature_layer=feature_layer,
+        # "default" drops the class token that some towers put first, so that what is left is a grid.
+        vision_feature_select_strategy="default" if CLASS_TOKENS.get(type(tower)) else "full",
+        tie_word_embeddings=text.tie_word_embeddings,
+    )
+    config.pad_token_id = tokenizer.pad_token_id
+    return config
+
+
+def _processor(tokenizer: PreTrainedTokenizerBase, vision_tower: str, config: LlavaConfig) -> LlavaProcessor:
+    assert isinstance(config.vision_config, PretrainedConfig)
+    return LlavaProcessor(
+        image_processor=load_image_processor(resolve(vision_tower)),
+        tokenizer=tokenizer,
+        patch_size=config.vision_config.patch_size,
+        vision_feature_select_strategy=config.vision_feature_select_strategy,
+        num_additional_image_tokens=int(config.vision_feature_select_strategy == "default"),
+        image_token=IMAGE_TOKEN,
+    )
 
 
 def _projector(config: LlavaConfig, seed: int) -> LlavaMultiModalProjector:

@@ -32,6 +32,7 @@ def _replaced(value: Any, keys: list[str], text: str, path: str) -> Any:
         _check(key, list(value), path)
         return {name: _replaced(item, rest, text, path) if name == key else item for name, item in value.items()}
     _check(key, [each.name for each in fields(value)] if is_dataclass(value) else [], path)
+    assert is_dataclass(value) and not isinstance(value, type)
     old, hint = getattr(value, key), get_type_hints(type(value))[key]
     is_group = is_dataclass(old) or isinstance(old, Mapping) or hint == tuple[Stage, ...]
     new = _replaced(old, rest, text, path) if rest or is_group else _parse(text, hint, path)
@@ -42,7 +43,7 @@ def _check(key: str, known: list[str], path: str) -> None:
     if key in known:
         return
     if not known:
-        raise ValueError(f"--set {path}: nothing lies below {key!r}'s parent, which is a plain value: stop before it")
+        raise ValueError(f"--set {path}: what stands before {key!r} is a plain value: end the path there")
     near = difflib.get_close_matches(key, known, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(known)}"
     raise ValueError(f"--set {path}: there is no {key!r} here: {hint}")

@@ -1,5 +1,6 @@
 """What a recipe is made of: frozen values that say what to build, and build it."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -69,6 +70,11 @@ class SupervisionSpec:
     head: DepthTransformerSpec
     weight: float = 1.0
 
+    def __post_init__(self) -> None:
+        """Refuses a weight that is no factor of a loss."""
+        if not 0 <= self.weight < math.inf:
+            raise ValueError(f"supervision.weight is {self.weight}: it must be a number from zero up")
+
     def build(self, hidden_size: int) -> Supervision:
         """Loads the target and makes a fresh head."""
         target = self.target.build()
@@ -97,9 +103,19 @@ class Optimisation:
 
     def __post_init__(self) -> None:
         """Refuses what cannot train."""
-        for name in ("batch_size", "learning_rate", "epochs", "max_grad_norm"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"optimisation.{name} is {getattr(self, name)}: it must be above zero")
+        above_zero = {
+            "batch_size": self.batch_size,
+            "learning_rate": self.learning_rate,
+            "epochs": self.epochs,
+            "max_grad_norm": self.max_grad_norm,
+        }
+        for name, value in above_zero.items():
+            if not 0 < value < math.inf:
+                raise ValueError(f"optimisation.{name} is {value}: it must be a number above zero")
+        if not 0 <= self.warmup_ratio < 1:
+            raise ValueError(f"optimisation.warmup_ratio is {self.warmup_ratio}: it is a share, from 0 to below 1")
+        if not 0 <= self.weight_decay < math.inf:
+            raise ValueError(f"optimisation.weight_decay is {self.weight_decay}: it must be zero or above")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +145,12 @@ class Stage:
     gradient_checkpointing: bool = False
 
     def __post_init__(self) -> None:
-        """Refuses companions that nothing would learn from."""
+        """Refuses companions that nothing would learn from, and lengths that hold nothing."""
+        if self.max_length < 1 or self.companions < 0:
+            raise ValueError(
+                f"stage {self.name!r} has max_length {self.max_length} and {self.companions} companion(s): the length "
+                "must be one at least, the companions zero at least"
+            )
         if self.companions and not self.supervision:
             raise ValueError(
                 f"stage {self.name!r} has {self.companions} unlabelled picture(s) beside each conversation, but no "

@@ -26,20 +26,20 @@ TOWER = "embedded:tower"
 DEPTH, NUM_CODES = 4, 128
 
 
-def run_demo(out: Path, *, seeds: int, jobs: int) -> Path:
+def run_demo(out: Path, *, seeds: int, jobs: int, world: World = WORLD) -> Path:
     """Makes or reuses every part, trains and compares the arms, and writes the report.
 
     Args:
         out: Folder of the demo.
         seeds: Seeds per arm.
         jobs: Runs at a time.
+        world: How many pictures of each kind.
 
     Returns:
         The report.
     """
     console = Console()
-    world = out / "world"
-    _step(console, "1/5  pictures and questions", lambda: make_world(world, WORLD))
+    _step(console, "1/5  pictures and questions", lambda: make_world(out / "world", world))
     _step(
         console, "2/5  visual tokenizers: semantic (tower features) and appearance (pixels)", lambda: _tokenizers(out)
     )

@@ -9,6 +9,7 @@ import torch
 from asvr.data.dataset import load_source
 from asvr.evaluation.answer import answer_questions
 from asvr.evaluation.score import write_scores
+from asvr.recipes.derive import recipe_hash
 from asvr.studies.plan import Job
 from asvr.studies.reconstruction import write_reconstruction
 from asvr.training.run import run_recipe
@@ -18,14 +19,27 @@ NUM_PICTURES = 64
 """Pictures on which the head's reconstruction is measured."""
 
 
+def is_done(job: Job) -> bool:
+    """Says whether a run is finished.
+
+    Raises:
+        ValueError: If its folder holds a finished run of another recipe.
+    """
+    path = job.folder / DONE
+    if not path.is_file():
+        return False
+    if json.loads(path.read_text())["recipe"] != recipe_hash(job.arm.recipe):
+        raise ValueError(f"{job.folder} holds a run of another recipe: choose another --out, or delete the folder")
+    return True
+
+
 def run_job(job: Job) -> None:
     """Does what is still missing of a run; what it would print goes to `log.txt` in its folder."""
-    if (job.folder / DONE).is_file():
-        return
     job.folder.mkdir(parents=True, exist_ok=True)
     with (job.folder / "log.txt").open("a", buffering=1) as log, contextlib.redirect_stdout(log):
         _run(job)
-    (job.folder / DONE).write_text(json.dumps({"arm": job.arm.name, "seed": job.seed}) + "\n")
+    facts = {"arm": job.arm.name, "seed": job.seed, "recipe": recipe_hash(job.arm.recipe)}
+    (job.folder / DONE).write_text(json.dumps(facts) + "\n")
 
 
 def _run(job: Job) -> None:

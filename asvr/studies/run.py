@@ -14,7 +14,7 @@ from typing import Any
 from asvr.evaluation.arms import load_arms
 from asvr.evaluation.compare import compare, compare_all
 from asvr.evaluation.comparison import Comparison, write_comparisons
-from asvr.studies.job import DONE, run_job
+from asvr.studies.job import is_done, run_job
 from asvr.studies.plan import Arm, Job, Study
 from asvr.studies.watch import Watch
 from asvr.training.provenance import provenance
@@ -38,10 +38,11 @@ def run_study(study: Study, out: Path, *, jobs: int, machine: Machine = QUIET) -
     out.mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
     first = [arm for arm in study.arms if arm.equal_time_with is None]
-    _run_all([_job(study, arm, seed, out, machine) for seed in study.seeds for arm in first], jobs=jobs)
+    ran = _run_all([_job(study, arm, seed, out, machine) for seed in study.seeds for arm in first], jobs=jobs)
     matched = [match_time(study, arm, out) for arm in study.arms if arm.equal_time_with is not None]
-    _run_all([_job(study, arm, seed, out, machine) for seed in study.seeds for arm in matched], jobs=jobs)
-    _write_study(study, [*first, *matched], out, seconds=time.perf_counter() - started)
+    ran += _run_all([_job(study, arm, seed, out, machine) for seed in study.seeds for arm in matched], jobs=jobs)
+    if ran or not (out / "study.json").is_file():
+        _write_study(study, [*first, *matched], out, seconds=time.perf_counter() - started)
     return compare_study(study, out)
 
 
@@ -95,11 +96,15 @@ def _job(study: Study, arm: Arm, seed: int, out: Path, machine: Machine) -> Job:
     return Job(arm=arm, seed=seed, folder=out / arm.name / f"seed-{seed}", study=study, machine=machine)
 
 
-def _run_all(jobs_to_do: Sequence[Job], *, jobs: int) -> None:
-    """Runs jobs in worker processes; each worker loads the libraries once and computes with one thread."""
-    pending = [job for job in jobs_to_do if not (job.folder / DONE).is_file()]
+def _run_all(jobs_to_do: Sequence[Job], *, jobs: int) -> int:
+    """Runs jobs in worker processes; each worker loads the libraries once and computes with one thread.
+
+    Returns:
+        How many there were still to run.
+    """
+    pending = [job for job in jobs_to_do if not is_done(job)]
     if not pending:
-        return
+        return 0
     os.environ["OMP_NUM_THREADS"] = "1"
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(jobs, len(pending)), mp_context=context) as pool, Watch(pending) as watch:
@@ -111,6 +116,7 @@ def _run_all(jobs_to_do: Sequence[Job], *, jobs: int) -> None:
             raise
         for future, job in futures.items():
             _raise_named(future, job)
+    return len(pending)
 
 
 def _raise_named(future: Future, job: Job) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from asvr.studies.job import DONE
+from asvr.studies.job import is_done
 from asvr.studies.plan import Job
 from asvr.training.log import read_metrics
 
@@ -52,7 +52,7 @@ class Watch:
         self._look()
 
     def _look(self) -> None:
-        finished = [job for job in self.jobs if (job.folder / DONE).is_file()]
+        finished = [job for job in self.jobs if is_done(job)]
         self.progress.update(self.total, completed=len(finished), state=f"{len(finished)}/{len(self.jobs)}")
         for job in self.jobs:
             if job in finished and job.folder in self.tasks:

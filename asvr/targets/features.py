@@ -53,7 +53,7 @@ class PixelPatches(nn.Module):
 
     Args:
         image_size: Side of the square image in pixels.
-        patch_size: Side of a patch in pixels; must divide `image_size`.
+        patch_size: Side of a patch in pixels; what is left over right and below is dropped, as a tower does.
     """
 
     def __init__(self, image_size: int, patch_size: int) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import torch
 from jaxtyping import Float, Int
 from PIL.Image import Image
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import AutoImageProcessor, AutoModel, PreTrainedModel
@@ -81,6 +82,8 @@ class VisualTokenizer(TargetEncoder):
         """Writes the codebooks, the tower, its image processor and a readable description."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
+        # Written last: without it the folder holds no tokenizer, so a save that is cut short is never loaded.
+        (folder / CONFIG).unlink(missing_ok=True)
         save_file({"codebooks": self.quantizer.codebooks.contiguous()}, folder / CODEBOOKS)
         self.processor.save_pretrained(folder)
         if isinstance(self.features, TowerFeatures):
@@ -106,9 +109,14 @@ class VisualTokenizer(TargetEncoder):
             raise FileNotFoundError(
                 f"{folder} holds no visual tokenizer ({CONFIG} is missing): make one with `asvr tokenizer fit`"
             )
-        config = json.loads((folder / CONFIG).read_text())
-        quantizer = ResidualQuantizer(load_file(folder / CODEBOOKS)["codebooks"])
-        features = _load_features(folder, config)
+        try:
+            config = json.loads((folder / CONFIG).read_text())
+            quantizer = ResidualQuantizer(load_file(folder / CODEBOOKS)["codebooks"])
+            features = _load_features(folder, config)
+        except (SafetensorError, json.JSONDecodeError, KeyError) as error:
+            raise ValueError(
+                f"{folder}: the visual tokenizer's files are damaged ({error}): make it again with `asvr tokenizer fit`"
+            ) from error
         if quantizer.codebooks.shape[2] != features.dim:
             raise ValueError(
                 f"{folder}: codebooks {quantizer.codebooks.shape[2]} wide for features {features.dim} wide: "
@@ -147,7 +155,7 @@ def _load_features(folder: Path, config: dict[str, Any]) -> TowerFeatures | Pixe
     kind: Literal["tower", "pixels"] = config["features"]
     if kind == "pixels":
         return PixelPatches(config["image_size"], config["patch_size"])
-    tower = AutoModel.from_pretrained(folder / TOWER)
+    tower = AutoModel.from_pretrained(folder / TOWER, dtype=torch.float32)
     if fingerprint(tower) != config["tower_sha256"]:
         raise ValueError(
             f"{folder / TOWER} is not the tower that the codebooks were fitted on: make the tokenizer again with "

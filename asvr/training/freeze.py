@@ -21,15 +21,20 @@ def set_trainable(objective: Objective, prefixes: Sequence[str]) -> dict[str, in
         if isinstance(module, TargetEncoder)
         for parameter in module.parameters()
     }
+    # A tied weight has several names; it trains if any of them is named.
+    named = [
+        (name, each) for name, each in objective.named_parameters(remove_duplicate=False) if id(each) not in targets
+    ]
+    objective.requires_grad_(False)
     counts = dict.fromkeys(prefixes, 0)
-    for name, parameter in objective.named_parameters():
-        matching = [prefix for prefix in prefixes if name.startswith(prefix) and id(parameter) not in targets]
-        parameter.requires_grad_(bool(matching))
-        for prefix in matching:
-            counts[prefix] += parameter.numel()
+    for name, parameter in named:
+        for prefix in prefixes:
+            if name.startswith(prefix):
+                parameter.requires_grad_(True)
+                counts[prefix] += parameter.numel()
     for prefix, count in counts.items():
         if not count:
-            parts = sorted({".".join(name.split(".")[:3]) for name, _ in objective.named_parameters()})
+            parts = sorted({".".join(name.split(".")[:3]) for name, _ in named})
             raise ValueError(
                 f"trainable: no parameter of the objective begins with {prefix!r}; its parts are {', '.join(parts)}"
             )

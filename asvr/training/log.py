@@ -1,15 +1,20 @@
 """What a stage leaves behind while it runs: a line per logged step, and a progress bar."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from asvr.training.disk import write_whole, writing
+
 
 class MetricsFile(TrainerCallback):
     """Appends every logged step to a JSONL file; a resumed run drops the lines it is about to write again.
+
+    Each line has the `seconds` that the stage has trained for, over interruptions.
 
     Args:
         path: The file.
@@ -17,20 +22,25 @@ class MetricsFile(TrainerCallback):
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.started = 0.0
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Keeps the lines up to the step that training continues from."""
+        if not state.is_world_process_zero:
+            return
         lines = read_metrics(self.path) if self.path.is_file() else []
         kept = [line for line in lines if line["step"] <= state.global_step and "train_runtime" not in line]
-        self.path.write_text("".join(json.dumps(line) + "\n" for line in kept))
+        self.started = time.perf_counter() - (kept[-1]["seconds"] if kept else 0.0)
+        write_whole(self.path, "".join(json.dumps(line) + "\n" for line in kept))
 
     def on_log(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: dict[str, float], **_: Any
     ) -> None:
         """Writes one line."""
         if state.is_world_process_zero:
-            with self.path.open("a") as file:
-                file.write(json.dumps({"step": state.global_step, **logs}) + "\n")
+            line = {"step": state.global_step, "seconds": time.perf_counter() - self.started, **logs}
+            with writing(self.path), self.path.open("a") as file:
+                file.write(json.dumps(line) + "\n")
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:

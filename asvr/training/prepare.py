@@ -1,22 +1,21 @@
 """From a stage and its data to an objective, a dataset and a collator that fit each other, or a clear refusal."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 
 import torch
-from transformers import AutoProcessor, LlavaForConditionalGeneration, LlavaProcessor
+from transformers import AutoProcessor, LlavaForConditionalGeneration, LlavaProcessor, PretrainedConfig
 
 from asvr.data.conversation import Conversation
 from asvr.data.dataset import ConversationDataset
 from asvr.data.template import TEMPLATES, Encoded, encode
+from asvr.interfaces import TargetEncoder
 from asvr.models.build import IMAGE_TOKEN, build_vlm
 from asvr.models.grids import visual_grid
 from asvr.objective import Objective, Supervision
-from asvr.recipes.spec import Recipe, Stage
-from asvr.targets.tokenizer import ImagePreparer, VisualTokenizer, fingerprint
+from asvr.recipes.spec import Recipe, Stage, SupervisionSpec
+from asvr.targets.tokenizer import ImagePreparer
 
 CACHE_BYTES = 2**30
 """Prepared images kept in memory: all of a laptop-size data set, a drop of a real one."""
@@ -70,34 +69,33 @@ def load_vlm(
     return vlm, AutoProcessor.from_pretrained(previous, backend="pil")
 
 
-def build_supervision(
-    stage: Stage, vlm: LlavaForConditionalGeneration, *, seed: int, check_tower: bool
-) -> dict[str, Supervision]:
+def build_supervision(stage: Stage, vlm: LlavaForConditionalGeneration, *, seed: int) -> dict[str, Supervision]:
     """Loads a stage's targets and makes its heads; their initial weights take nothing from the model's randomness.
 
     Raises:
-        ValueError: If a target's grid is not the model's, or its tokenizer is of another tower than it must be.
+        ValueError: If a target's grid is not the model's.
     """
-    grid, tower = visual_grid(vlm.config), cache(lambda: fingerprint(vlm.model.vision_tower))
     supervision = {}
     for offset, (name, spec) in enumerate(stage.supervision.items()):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed + 1_000 + offset)
-            term = spec.build(vlm.config.text_config.hidden_size)
-        assert isinstance(term.target, VisualTokenizer)
-        if term.target.grid != grid:
-            raise ValueError(
-                f"supervision {name!r}: the tokenizer {spec.target.tokenizer} has the grid {term.target.grid}, but an "
-                f"image has {grid} visual tokens in the model: fit a tokenizer on a tower with the model's grid"
-            )
-        if check_tower and spec.target.own_tower and term.target.tower_sha256 != tower():
-            raise ValueError(
-                f"supervision {name!r}: the tokenizer {spec.target.tokenizer} was fitted on another vision tower than "
-                "the model's: fit one with `asvr tokenizer fit --tower ...`, or set "
-                f"stages.{stage.name}.supervision.{name}.target.own_tower=false if the difference is meant"
-            )
+            term = spec.build(vlm.config.get_text_config().hidden_size)
+        check_grid(name, spec, term.target, vlm.config)
         supervision[name] = term
     return supervision
+
+
+def check_grid(name: str, spec: SupervisionSpec, target: TargetEncoder, config: PretrainedConfig) -> None:
+    """Refuses a target whose grid is not that of the model's visual tokens.
+
+    Raises:
+        ValueError: If they differ.
+    """
+    if target.grid != visual_grid(config):
+        raise ValueError(
+            f"supervision {name!r}: the tokenizer {spec.target.tokenizer} has the grid {target.grid}, but an image has "
+            f"{visual_grid(config)} visual tokens in the model: fit a tokenizer on a tower with the model's grid"
+        )
 
 
 def build_dataset(
@@ -110,19 +108,18 @@ def build_dataset(
     seed: int,
 ) -> ConversationDataset:
     """Connects conversations to the processor's pixels and to each target encoder's own."""
-    targets: Mapping[str, Supervision] = dict(objective.supervision.items())  # type: ignore[assignment]
     return ConversationDataset(
         conversations,
         encode=build_encoder(stage, objective.vlm.config, processor),
         prepare=ImagePreparer(processor.image_processor),
-        target_prepares={name: term.target.prepare for name, term in targets.items()},
+        target_prepares={name: term.target.prepare for name, term in objective.terms()},
         companions=companions,
-        companions_per_sample=stage.companions,
+        companions_per_sample=stage.companions if companions else 0,
         seed=seed,
         cache_bytes=CACHE_BYTES,
     )
 
 
-def build_encoder(stage: Stage, config: object, processor: LlavaProcessor) -> Encoder:
+def build_encoder(stage: Stage, config: PretrainedConfig, processor: LlavaProcessor) -> Encoder:
     """Makes the stage's encoder of conversations for a model."""
     return Encoder(processor, TEMPLATES[stage.template], math.prod(visual_grid(config)), stage.max_length)

@@ -1,17 +1,23 @@
 """Runs a recipe: reads and checks all data first, then stage after stage into one folder."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
+from asvr.data.conversation import Conversation
 from asvr.data.dataset import Source, load_source
 from asvr.recipes.derive import as_json, flatten, recipe_hash
 from asvr.recipes.spec import Recipe, Stage
+from asvr.training.check import check_inputs
+from asvr.training.disk import write_whole
 from asvr.training.provenance import provenance
-from asvr.training.stage import Machine, StageInputs, run_stage
+from asvr.training.stage import DONE, Machine, StageInputs, run_stage
 
 MACHINE = Machine()
+RUN, SKIPPED = "recipe.json", "skipped.txt"
 
 
 def run_recipe(
@@ -44,9 +50,17 @@ def run_recipe(
         ValueError: If the data does not fit the recipe, or `out` holds another run.
         FileNotFoundError: If a file or an image is missing.
     """
-    inputs = read_inputs(recipe, data, companions, skip_bad=skip_bad, out=out)
+    skipped: list[str] = []
+    inputs = read_inputs(recipe, data, companions, skip_bad=skip_bad, on_skip=skipped.append)
     sources = [source for stage in recipe.stages for source in data[stage.name]] + list(companions)
-    claim(out, recipe, parent or recipe, sources, seed=seed)
+    found = provenance(sources, seed=seed)
+    facts = describe_run(recipe, parent or recipe, found)
+    check_claim(out, facts)
+    unfinished = {name: given for name, given in inputs.items() if not (out / name / DONE).is_file()}
+    if unfinished:
+        checked = check_inputs(recipe, unfinished, machine=machine, skip_bad=skip_bad, on_skip=skipped.append)
+        inputs = {**inputs, **checked}
+    claim(out, facts, found, skipped)
     previous = None
     for stage in recipe.stages:
         previous = run_stage(
@@ -62,28 +76,33 @@ def read_inputs(
     companions: Sequence[Source],
     *,
     skip_bad: bool,
-    out: Path,
+    on_skip: Callable[[str], None],
 ) -> dict[str, StageInputs]:
-    """Reads the conversations of every stage before the first one trains."""
-    skipped: list[str] = []
+    """Reads the conversations of every stage before the first one trains.
 
-    def read(sources: Sequence[Source]) -> list:
-        return [one for source in sources for one in load_source(source, skip_bad=skip_bad, on_skip=skipped.append)]
+    Raises:
+        ValueError: If a stage has no data, a file is broken, or there are unlabelled pictures and no stage for them,
+            or the reverse.
+    """
 
-    unlabelled = read(companions) if any(stage.companions for stage in recipe.stages) else []
-    inputs = {
+    def read(sources: Sequence[Source]) -> list[Conversation]:
+        return [one for source in sources for one in load_source(source, skip_bad=skip_bad, on_skip=on_skip)]
+
+    for stage in recipe.stages:
+        if stage.companions and not companions:
+            raise ValueError(f"stage {stage.name!r} takes unlabelled pictures: name a file of them with --unlabelled")
+    if companions and not any(stage.companions for stage in recipe.stages):
+        raise ValueError(
+            f"recipe {recipe.name!r} takes no unlabelled pictures, so --unlabelled {companions[0].data} would change "
+            "nothing: leave it out, or use a recipe whose stages have companions"
+        )
+    unlabelled = read(companions)
+    return {
         stage.name: StageInputs(
             conversations=read(_sources_of(stage, data)), companions=unlabelled if stage.companions else []
         )
         for stage in recipe.stages
     }
-    if skipped:
-        out.mkdir(parents=True, exist_ok=True)
-        (out / "skipped.txt").write_text("".join(f"{reason}\n" for reason in skipped))
-    for stage in recipe.stages:
-        if stage.companions and not unlabelled:
-            raise ValueError(f"stage {stage.name!r} takes unlabelled pictures: name a file of them with --unlabelled")
-    return inputs
 
 
 def _sources_of(stage: Stage, data: Mapping[str, Sequence[Source]]) -> Sequence[Source]:
@@ -94,44 +113,52 @@ def _sources_of(stage: Stage, data: Mapping[str, Sequence[Source]]) -> Sequence[
     return data[stage.name]
 
 
-def claim(out: Path, recipe: Recipe, parent: Recipe, sources: Sequence[Source], *, seed: int) -> None:
-    """Writes what the run is into its folder, or checks that the folder is already this run's.
-
-    Raises:
-        ValueError: If the folder holds a run of another recipe, seed or data.
-    """
-    found = provenance(sources, seed=seed)
-    identity = {
-        "recipe": recipe_hash(recipe),
-        "seed": seed,
-        "data": sorted(entry["sha256"] for entry in found["data"]),
-    }
-    path = out / "recipe.json"
-    if path.is_file():
-        _check_same(out, json.loads(path.read_text()), identity, recipe)
-        return
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "provenance.json").write_text(json.dumps(found, indent=2) + "\n")
+def describe_run(recipe: Recipe, parent: Recipe, found: dict[str, Any]) -> dict[str, Any]:
+    """Says what a run is: its recipe, what sets it apart from its parent, and what must be equal to continue it."""
     before, after = flatten(parent), flatten(recipe)
     changes = {key: after[key] for key in after if after[key] != before.get(key)} if parent is not recipe else {}
-    facts = {
+    return {
         "name": recipe.name,
         "parent": parent.name,
         "changes": changes,
-        "identity": identity,
-        "fields": flatten(recipe),
+        "identity": {
+            "recipe": recipe_hash(recipe),
+            "seed": found["seed"],
+            "data": sorted(entry["sha256"] for entry in found["data"]),
+        },
+        "fields": after,
+        "recipe": as_json(recipe),
     }
-    path.write_text(json.dumps({**facts, "recipe": as_json(recipe)}, indent=2) + "\n")
 
 
-def _check_same(out: Path, kept: dict[str, Any], identity: dict[str, Any], recipe: Recipe) -> None:
-    differing = [name for name, value in identity.items() if kept["identity"][name] != value]
+def check_claim(out: Path, facts: dict[str, Any]) -> None:
+    """Checks that a folder is free or this run's own.
+
+    Raises:
+        ValueError: If it holds a run of another recipe, seed or data.
+    """
+    if not (out / RUN).is_file():
+        return
+    kept = json.loads((out / RUN).read_text())
+    differing = [name for name, value in facts["identity"].items() if kept["identity"][name] != value]
     if not differing:
         return
-    now = json.loads(json.dumps(flatten(recipe)))
+    now = json.loads(json.dumps(facts["fields"]))
     fields = [name for name in {**now, **kept["fields"]} if now.get(name) != kept["fields"].get(name)]
     raise ValueError(
         f"{out} holds another run: its {', '.join(differing)} differ"
         + (f" (fields {', '.join(fields)})" if "recipe" in differing else "")
         + ": choose another --out, or delete the folder"
     )
+
+
+def claim(out: Path, facts: dict[str, Any], found: dict[str, Any], skipped: Sequence[str]) -> None:
+    """Writes into a fresh run folder what the run is, where it comes from, and which records it leaves out."""
+    if (out / RUN).is_file():
+        return
+    out.mkdir(parents=True, exist_ok=True)
+    write_whole(out / "provenance.json", json.dumps(found, indent=2) + "\n")
+    if skipped:
+        write_whole(out / SKIPPED, "".join(f"{reason}\n" for reason in skipped))
+        Console(stderr=True).print(f"left out {len(skipped)} record(s); {out / SKIPPED} says why", soft_wrap=True)
+    write_whole(out / RUN, json.dumps(facts, indent=2) + "\n")

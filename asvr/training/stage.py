@@ -1,34 +1,34 @@
 """Runs one stage of a recipe: build, freeze, train, save."""
 
 import json
-import logging
-import math
 import os
 import shutil
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
-from transformers import LlavaProcessor, PrinterCallback, ProgressCallback, TrainingArguments
+from safetensors.torch import load_file
+from torch import nn
+from transformers import LlavaProcessor, PreTrainedModel, PrinterCallback, ProgressCallback, TrainingArguments
 
 from asvr.data.collate import Collator
 from asvr.data.conversation import Conversation
-from asvr.data.dataset import ConversationDataset, token_report
-from asvr.data.template import TEMPLATES
+from asvr.data.dataset import ConversationDataset
+from asvr.data.template import END_TOKENS, TEMPLATES
 from asvr.objective import Objective
 from asvr.recipes.spec import Recipe, Stage
+from asvr.training.disk import write_whole
 from asvr.training.freeze import set_trainable
-from asvr.training.log import LogBeforeSaving, MetricsFile, ProgressBar
+from asvr.training.log import LogBeforeSaving, MetricsFile, ProgressBar, read_metrics
 from asvr.training.prepare import build_dataset, build_supervision, load_vlm
+from asvr.training.save import save_stage
 from asvr.training.trainer import StageTrainer, last_checkpoint
 
 DONE = "stage.json"
 """Written last; a stage folder without it is unfinished."""
 
-log = logging.getLogger(__name__)
+METRICS = "metrics.jsonl"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +41,7 @@ class Machine:
         save_every: Steps between two checkpoints.
         workers: Data worker processes; 0 loads in the training process.
         progress: Whether to draw a progress bar.
+        check_images: Whether every image is opened once before the first stage trains.
     """
 
     micro_batch: int = 32
@@ -48,6 +49,7 @@ class Machine:
     save_every: int = 500
     workers: int = 0
     progress: bool = True
+    check_images: bool = True
 
     def accumulation(self, batch_size: int) -> int:
         """Says how many micro-batches make a step.
@@ -67,10 +69,17 @@ class Machine:
 
 @dataclass(frozen=True, kw_only=True)
 class StageInputs:
-    """The conversations of one stage, read and checked, and unlabelled pictures that ride along."""
+    """What one stage reads.
+
+    Args:
+        conversations: What an epoch goes through.
+        companions: Unlabelled pictures that ride along.
+        tokens: What `token_report` counted in the conversations.
+    """
 
     conversations: list[Conversation]
     companions: list[Conversation] = field(default_factory=list)
+    tokens: dict[str, int | str] = field(default_factory=dict)
 
 
 def run_stage(
@@ -104,17 +113,13 @@ def run_stage(
     dataset = build_dataset(
         stage, objective, processor, conversations=inputs.conversations, companions=inputs.companions, seed=seed
     )
-    tokens = token_report(inputs.conversations, dataset.encode)
-    log.info("%s: %s", stage.name, tokens)
     trained = set_trainable(objective, stage.trainable)
     trainer = build_trainer(recipe, stage, objective, dataset, processor, folder=folder, seed=seed, machine=machine)
     checkpoint = last_checkpoint(folder / "checkpoints")
-    started = time.perf_counter()
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    seconds = time.perf_counter() - started
     save_stage(trainer, objective, processor, folder, dtype=torch.bfloat16 if recipe.precision == "bf16" else None)
-    facts = {"steps": trainer.state.global_step, "seconds": seconds, "resumed_from": checkpoint and checkpoint.name}
-    _finish(trainer, folder, {**facts, "trained_parameters": trained, "tokens": tokens})
+    facts = {"steps": trainer.state.global_step, "resumed_from": checkpoint and checkpoint.name}
+    _finish(trainer, folder, {**facts, "trained_parameters": trained, "tokens": inputs.tokens})
     return folder
 
 
@@ -123,15 +128,33 @@ def build_objective(
 ) -> tuple[Objective, LlavaProcessor]:
     """Builds what a stage trains, with the heads that the stage before has trained, and sets its chat template."""
     vlm, processor = load_vlm(recipe, previous and previous / "model", seed=seed)
-    supervision = build_supervision(stage, vlm, seed=seed, check_tower=previous is None)
+    supervision = build_supervision(stage, vlm, seed=seed)
     for name, term in supervision.items():
         trained = previous and previous / "heads" / f"{name}.safetensors"
         if trained and trained.is_file():
-            term.head.load_state_dict(load_file(trained))  # type: ignore[union-attr]
-    processor.chat_template = processor.tokenizer.chat_template = TEMPLATES[stage.template]
+            assert isinstance(term.head, nn.Module)
+            term.head.load_state_dict(load_file(trained))
+    set_template(vlm, processor, stage.template)
     if stage.gradient_checkpointing:
         vlm.gradient_checkpointing_enable({"use_reentrant": False})
     return Objective(vlm, supervision, recipe.alignment), processor
+
+
+def set_template(vlm: PreTrainedModel, processor: LlavaProcessor, template: str) -> None:
+    """Saves a chat template with the processor, and lets generation stop at the token that its answers end with.
+
+    Raises:
+        ValueError: If the tokenizer does not have that token.
+    """
+    tokenizer = processor.tokenizer
+    processor.chat_template = tokenizer.chat_template = TEMPLATES[template]
+    end = END_TOKENS.get(template, tokenizer.eos_token)
+    if end is None or tokenizer.convert_tokens_to_ids(end) in (None, tokenizer.unk_token_id):
+        raise ValueError(
+            f"the template {template!r} ends an answer with {end!r}, which is no token of the language model's "
+            "tokenizer: choose the template that belongs to the language model"
+        )
+    vlm.generation_config.eos_token_id = tokenizer.convert_tokens_to_ids(end)
 
 
 def build_trainer(
@@ -158,6 +181,8 @@ def build_trainer(
         weight_decay=optimisation.weight_decay,
         max_grad_norm=optimisation.max_grad_norm,
         bf16=recipe.precision == "bf16",
+        # Said outright, since otherwise the Trainer refuses bf16 on a machine without an accelerator.
+        use_cpu=not torch.accelerator.is_available(),
         seed=seed,
         data_seed=seed,
         logging_steps=machine.log_every,
@@ -171,7 +196,7 @@ def build_trainer(
         disable_tqdm=True,
         report_to="none",
     )
-    callbacks = [MetricsFile(folder / "metrics.jsonl"), LogBeforeSaving()]
+    callbacks = [MetricsFile(folder / METRICS), LogBeforeSaving()]
     callbacks += [ProgressBar(f"{recipe.name} {stage.name}")] if machine.progress else []
     trainer = StageTrainer(
         objective,
@@ -185,42 +210,11 @@ def build_trainer(
     return trainer
 
 
-def save_stage(
-    trainer: StageTrainer, objective: Objective, processor: LlavaProcessor, folder: Path, *, dtype: torch.dtype | None
-) -> None:
-    """Saves the stock model with its processor, and the heads beside it; a cut-short save leaves no `model/`.
-
-    Args:
-        trainer: Whose weights are gathered, over ranks where they are sharded.
-        objective: What was trained.
-        processor: Saved with the model, chat template included.
-        folder: The stage's folder.
-        dtype: Of the saved model; None keeps the one it has.
-    """
-    state = trainer.accelerator.get_state_dict(trainer.model_wrapped)
-    if not trainer.is_world_process_zero():
-        return
-    for name in ("model", "heads"):
-        shutil.rmtree(folder / f"{name}.partial", ignore_errors=True)
-    partial = folder / "model.partial"
-    weights = {name[4:]: value.to(dtype or value.dtype) for name, value in state.items() if name.startswith("vlm.")}
-    objective.vlm.config.dtype = dtype or objective.vlm.dtype
-    objective.vlm.save_pretrained(partial, state_dict=weights)
-    processor.save_pretrained(partial)
-    (folder / "heads.partial").mkdir()
-    for name in objective.supervision:
-        prefix = f"supervision.{name}.head."
-        head = {key[len(prefix) :]: value.contiguous() for key, value in state.items() if key.startswith(prefix)}
-        save_file(head, folder / "heads.partial" / f"{name}.safetensors")
-    for name in ("model", "heads"):
-        shutil.rmtree(folder / name, ignore_errors=True)
-        (folder / f"{name}.partial").rename(folder / name)
-
-
 def _finish(trainer: StageTrainer, folder: Path, facts: dict[str, Any]) -> None:
     """Marks the stage as finished and drops its checkpoints, which the saved model replaces."""
-    if not trainer.is_world_process_zero():
-        return
-    assert all(math.isfinite(value) for value in (facts["seconds"],))
-    (folder / DONE).write_text(json.dumps(facts, indent=2) + "\n")
-    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    if trainer.is_world_process_zero():
+        seconds = read_metrics(folder / METRICS)[-1]["seconds"]
+        write_whole(folder / DONE, json.dumps({**facts, "seconds": seconds}, indent=2) + "\n")
+        shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    # The other ranks read what the first has just saved.
+    trainer.accelerator.wait_for_everyone()

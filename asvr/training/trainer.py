@@ -1,5 +1,8 @@
 """Hugging Face's Trainer with the objective's normalisation, its log, and checkpoints of what trains."""
 
+import json
+import math
+import shutil
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +14,7 @@ from torch import Tensor, nn
 from transformers import Trainer
 
 from asvr.objective import count_items
+from asvr.training.disk import writing
 
 WEIGHTS = "trainable.safetensors"
 COMPLETE = "trainer_state.json"
@@ -26,10 +30,10 @@ class StageTrainer(Trainer):
     """
 
     loss_is_scaled_for_ga = True
-    model_accepts_loss_kwargs = True
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        # The Trainer has just decided this from the signature of `forward`, where the keyword is named differently.
         self.model_accepts_loss_kwargs = True
         self._terms: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=self.args.device))
         self._steps_logged = 0
@@ -38,11 +42,14 @@ class StageTrainer(Trainer):
         self, epoch_iterator: Iterator, num_batches: int, device: torch.device
     ) -> tuple[list, dict[str, Tensor]]:
         """Draws the micro-batches of one step and counts what both losses are divided by."""
+        if not self._terms:
+            # Not in `__init__`: a resumed run begins in the middle.
+            self._steps_logged = self.state.global_step
         batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
         counts = [count_items(batch["labels"], batch["visual_mask"]) for batch in batches]
         totals = {name: sum(count[name] for count in counts) for name in ("text", "visual")} if counts else {}
         totals = {name: torch.as_tensor(total, device=device) for name, total in totals.items()}
-        return batches, {name: self.accelerator.reduce(total, "sum") for name, total in totals.items()}
+        return batches, {name: self._sum_over_ranks(total) for name, total in totals.items()}
 
     def compute_loss(
         self,
@@ -63,18 +70,49 @@ class StageTrainer(Trainer):
         steps = self.state.global_step - self._steps_logged
         if steps and self._terms:
             names = sorted(self._terms)
-            values = self.accelerator.reduce(torch.stack([self._terms[name] for name in names]), "sum")
+            values = self._sum_over_ranks(torch.stack([self._terms[name] for name in names]))
             logs = {**logs, **{name: value / steps for name, value in zip(names, values.tolist(), strict=True)}}
             self._terms.clear()
-        self._steps_logged = self.state.global_step
+            self._refuse_divergence(logs)
         super().log(logs, start_time)
 
+    def _refuse_divergence(self, logs: dict[str, float]) -> None:
+        """Stops before the weights are saved, since `LogBeforeSaving` logs first."""
+        for name in ("loss", "grad_norm"):
+            if not math.isfinite(logs[name]):
+                raise self._diverged(f"{name} is {logs[name]}")
+
+    def _diverged(self, symptom: str) -> ValueError:
+        return ValueError(
+            f"{symptom} at step {self.state.global_step}: training has diverged; derive a recipe with a lower "
+            "learning_rate by --set"
+        )
+
+    def _sum_over_ranks(self, value: Tensor) -> Tensor:
+        summed = self.accelerator.reduce(value, "sum")
+        assert isinstance(summed, Tensor)
+        return summed
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        """Writes a checkpoint, or leaves none of it."""
+        folder = Path(str(self.args.output_dir)) / f"checkpoint-{self.state.global_step}"
+        try:
+            with writing(folder):
+                super()._save_checkpoint(model, trial)
+        except (OSError, ValueError):
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Tensor] | None = None) -> None:
-        """Writes the trained parameters, in the dtype they train in."""
+        """Writes the trained parameters, in the dtype they train in; refuses them if the last step has spoilt them."""
         folder = Path(output_dir or str(self.args.output_dir))
         folder.mkdir(parents=True, exist_ok=True)
-        state = state_dict or self.model.state_dict()
-        save_file({name: state[name].contiguous().clone() for name in self._trained()}, folder / WEIGHTS)
+        state = state_dict or self._objective.state_dict()
+        trained = {name: state[name].contiguous().clone() for name in self._trained()}
+        for name, value in trained.items():
+            if not value.isfinite().all():
+                raise self._diverged(f"{name} is not finite")
+        save_file(trained, folder / WEIGHTS)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         """Reads them back, strictly.
@@ -88,13 +126,27 @@ class StageTrainer(Trainer):
                 f"{resume_from_checkpoint} was written by a stage that trains other parameters: "
                 f"{sorted(state.keys() ^ self._trained())[:5]} are not in both. Delete it, or resume its own recipe."
             )
-        self.model.load_state_dict(state, strict=False)
+        self._objective.load_state_dict(state, strict=False)
+
+    @property
+    def _objective(self) -> nn.Module:
+        assert isinstance(self.model, nn.Module)
+        return self.model
 
     def _trained(self) -> set[str]:
-        return {name for name, parameter in self.model.named_parameters() if parameter.requires_grad}
+        return {name for name, parameter in self._objective.named_parameters() if parameter.requires_grad}
 
 
 def last_checkpoint(folder: Path) -> Path | None:
     """Finds the newest checkpoint that was written to its end."""
-    complete = [path.parent for path in folder.glob(f"checkpoint-*/{COMPLETE}")]
+    complete = [path.parent for path in folder.glob(f"checkpoint-*/{COMPLETE}") if _is_json(path)]
     return max(complete, key=lambda path: int(path.name.split("-")[1]), default=None)
+
+
+def _is_json(path: Path) -> bool:
+    """Says whether a file was written to its end."""
+    try:
+        json.loads(path.read_text())
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,59 @@
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from tests.parts import talk
+from tests.training.ranks import MACHINE
+from tests.training.runs import FILES, metrics, train
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def records(parts: Path, tmp_path: Path) -> Path:
+    """As many conversations without an image as with one."""
+    shutil.copytree(parts / "records", tmp_path / "records")
+    colours = ["red", "green", "blue", "white"]
+    shown = [talk(f"i{i}", "<image>\nWhich colour?", colours[i], image=f"{i}.png") for i in range(4)]
+    told = [talk(f"t{i}", "Is there a blue triangle?", answer) for i, answer in enumerate(["yes", "no", "3", "white"])]
+    for name in FILES.values():
+        (tmp_path / "records" / f"{name}.json").write_text(json.dumps(shown + told))
+    return tmp_path / "records"
+
+
+def weights(stage: Path) -> dict[str, Tensor]:
+    """Without the biases of keys, whose gradients are zero but for rounding (tests/invariants/test_batching.py)."""
+    head = load_file(stage / "heads" / "semantic.safetensors")
+    head = {name: value for name, value in head.items() if not name.endswith("qkv.bias")}
+    return {**load_file(stage / "model" / "model.safetensors"), **head}
+
+
+def test_two_processes_are_one_even_if_one_of_them_sees_no_image(parts: Path, records: Path, tmp_path: Path) -> None:
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    script = ["-m", "tests.training.ranks", str(parts), str(records), str(tmp_path / "two")]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(
+        [*launch, *script], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    notes = [json.loads((tmp_path / "two" / f"images-{rank}.json").read_text()) for rank in range(2)]
+    # Eight conversations, two a micro-batch, four a step: two steps a stage, one micro-batch a step and process.
+    assert [len(each) for each in notes] == [4, 4]
+    assert any(first != second for first, second in zip(*notes, strict=True)), "no step had an image on one rank alone"
+    train("tiny-asvr", parts, tmp_path / "one", machine=MACHINE, records=records, seed=3)
+    for stage in FILES:
+        ours, theirs = weights(tmp_path / "two" / stage), weights(tmp_path / "one" / stage)
+        for name in theirs:
+            torch.testing.assert_close(ours[name], theirs[name], rtol=0, atol=1e-6, msg=lambda m, n=name: f"{n}: {m}")
+        lines = zip(metrics(tmp_path / "two" / stage), metrics(tmp_path / "one" / stage), strict=True)
+        for line, expected in lines:
+            for key in expected:
+                assert line[key] == pytest.approx(expected[key], rel=1e-5, abs=1e-6), (stage, key)

@@ -68,10 +68,9 @@ def make_study(folder: Path, *, num_seeds: int = 3, num_pictures: int = 12, num_
 
 def recipe_of(arm: str, name: str) -> Recipe:
     recipe = RECIPES[name]
-    if arm != "text-only-longer":
-        return recipe
     *before, last = recipe.stages
-    return replace(recipe, stages=(*before, replace(last, optimisation=replace(last.optimisation, epochs=4.5))))
+    epochs = 4.5 if arm == "text-only-longer" else 3.0
+    return replace(recipe, stages=(*before, replace(last, optimisation=replace(last.optimisation, epochs=epochs))))
 
 
 def make_questions(images: Path, num_pictures: int) -> list[Answer]:

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 
@@ -25,17 +26,17 @@ def recipes(
         console.print(table)
         return
     fields = flatten(find_recipe(name))
-    if diff is None:
-        table = Table("field", "value", box=None)
-        for path, value in fields.items():
-            table.add_row(path, str(value))
-    else:
-        other = flatten(find_recipe(diff))
-        table = Table("field", name, diff, box=None)
-        for path in {**fields, **other}:
-            if fields.get(path) != other.get(path):
-                table.add_row(path, str(fields.get(path, "—")), str(other.get(path, "—")))
-    console.print(table)
+    other = fields if diff is None else flatten(find_recipe(diff))
+    for path in {**fields, **other}:
+        old, new = _text(fields.get(path, "—")), _text(other.get(path, "—"))
+        if diff is None:
+            console.print(f"[cyan]{path}[/] = {escape(old)}", soft_wrap=True, highlight=False)
+        elif old != new:
+            console.print(f"[cyan]{path}[/]: {escape(old)} → {escape(new)}", soft_wrap=True, highlight=False)
+
+
+def _text(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def find_recipe(name: str):

@@ -1,11 +1,13 @@
 """`asvr tokenizer fit`: a visual tokenizer for any vision tower."""
 
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from PIL.Image import Image
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import Progress, TaskID
 from rich.table import Table
 
 app = typer.Typer(help="Visual tokenizers: make and inspect them.", no_args_is_help=True)
@@ -37,7 +39,6 @@ def fit(
     import torch
 
     from asvr.data.dataset import Source, load_source
-    from asvr.data.images import open_image
     from asvr.models.build import load_tower, resolve
     from asvr.targets.features import PixelPatches, TowerFeatures
     from asvr.targets.fit import fit_tokenizer
@@ -45,37 +46,24 @@ def fit(
 
     skipped: list[str] = []
     conversations = load_source(Source(data, images), skip_bad=skip_bad, on_skip=skipped.append)
-    paths = list(dict.fromkeys((path, one.id) for one in conversations for path in one.images))[:max_images]
-    if not paths:
+    records = {path: one.id for one in reversed(conversations) for path in one.images}
+    if not records:
         raise ValueError(f"{data} has no images to fit a tokenizer on")
+    chosen = dict(list(reversed(records.items()))[:max_images])
     model = load_tower(tower)
-    config = model.config
-    source = PixelPatches(config.image_size, config.patch_size) if pixels else TowerFeatures(model, layer)
+    size, patch = model.config.image_size, model.config.patch_size
     with Progress() as progress:
-        reading = progress.add_task("features", total=len(paths))
+        reading = progress.add_task("features", total=len(chosen))
         fitting = progress.add_task("codebooks", total=depth * iterations)
-
-        def opened():
-            for path, record in paths:
-                progress.advance(reading)
-                try:
-                    image = open_image(Path(path), record=record)
-                except ValueError as error:
-                    if not skip_bad:
-                        raise
-                    skipped.append(str(error))
-                else:
-                    yield image
-
         tokenizer = fit_tokenizer(
-            source,
-            opened(),
+            PixelPatches(size, patch) if pixels else TowerFeatures(model, layer),
+            _opened(chosen, progress, reading, on_bad=skipped.append if skip_bad else None),
             processor=load_image_processor(resolve(tower)),
             depth=depth,
             num_codes=codes,
             iterations=iterations,
             seed=seed,
-            positions=max(1, max_vectors // len(paths)),
+            positions=max(1, max_vectors // len(chosen)),
             device="cuda" if torch.cuda.is_available() else "cpu",
             on_iteration=lambda: progress.advance(fitting),
         )
@@ -84,6 +72,24 @@ def fit(
         Console(stderr=True).print(f"left out: {reason}", markup=False, soft_wrap=True)
     show_health(tokenizer.about["health"])
     Console().print(f"visual tokenizer with a grid of {tokenizer.grid} in {out}")
+
+
+def _opened(
+    records: Mapping[str, str], progress: Progress, task: TaskID, *, on_bad: Callable[[str], None] | None
+) -> Iterator[Image]:
+    """Opens image files, each with the record that shows it; what cannot be read stops, or is told to `on_bad`."""
+    from asvr.data.images import open_image
+
+    for path, record in records.items():
+        progress.advance(task)
+        try:
+            image = open_image(Path(path), record=record)
+        except ValueError as error:
+            if on_bad is None:
+                raise
+            on_bad(str(error))
+        else:
+            yield image
 
 
 def show_health(health: list[dict[str, float]]) -> None:

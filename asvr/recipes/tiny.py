@@ -25,7 +25,7 @@ TINY = replace(
             INSTRUCT,
             data="questions and answers, as train_instruct.json of the embedded world",
             template="mistral",
-            optimisation=Optimisation(batch_size=16, learning_rate=1e-3, epochs=2.0),
+            optimisation=Optimisation(batch_size=16, learning_rate=1e-3, epochs=2.5),
             max_length=512,
             gradient_checkpointing=False,
         ),

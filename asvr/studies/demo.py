@@ -21,7 +21,7 @@ from asvr.targets.fit import fit_tokenizer
 from asvr.targets.tokenizer import CONFIG, load_image_processor
 from asvr.world.generate import World, make_world
 
-WORLD = World(seed=0, train=1200, unlabelled=2400, val=200, test=400, tower=0, language=0)
+WORLD = World(seed=0, train=1000, unlabelled=2000, val=0, test=250, tower=0, language=0)
 TOWER = "embedded:tower"
 DEPTH, NUM_CODES = 4, 128
 

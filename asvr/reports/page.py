@@ -52,7 +52,8 @@ def terminal_table(study_folder: Path) -> Group:
         difference = _difference_cells(comparison["average"]) if comparison else ("baseline", "")
         spread = "" if cell.deviation is None else f" ± {cell.deviation:.1f}"
         table.add_row(Text(arm.name), f"{cell.mean:.1f}{spread}", *difference, f"{summary.mean_seconds(arm):.0f} s")
-    verdicts = [Text(f"• {comparison['average']['verdict']}") for comparison in (*study.comparisons, *study.equal_time)]
+    verdicts = [Text(f"• {comparison['average']['verdict']}") for comparison in study.comparisons]
+    verdicts += [Text(f"• At equal time, {comparison['average']['verdict']}") for comparison in study.equal_time]
     return Group(table, Text(), *verdicts)
 
 

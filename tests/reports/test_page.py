@@ -35,6 +35,18 @@ def test_every_arm_and_every_verdict_is_on_the_page(page: str, finished: Path) -
         assert comparison["average"]["verdict"] in page
 
 
+def test_the_comparison_at_equal_time_stands_with_the_verdicts(study: Path) -> None:
+    verdict = "asvr is worse than text-only-longer by 7.0 points [-12.4, -1.5]."
+    matched = json.loads((study / "comparison.json").read_text())["comparisons"][0]
+    matched["average"]["verdict"] = verdict
+    (study / "equal_time.json").write_text(json.dumps({"comparisons": [matched]}))
+    header = write_report(study).read_text().split("</header>")[0]
+    assert f"At equal training time, {verdict}" in header
+    screen = io.StringIO()
+    Console(file=screen, width=200).print(terminal_table(study))
+    assert f"At equal time, {verdict}" in screen.getvalue()
+
+
 def test_page_loads_nothing_from_elsewhere(page: str) -> None:
     linked = re.findall(r'\b(?:src|href)="([^"]*)"', page)
     assert linked and all(link.startswith(("data:", "#")) for link in linked)

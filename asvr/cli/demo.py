@@ -13,7 +13,8 @@ def demo(
     jobs: Annotated[int | None, typer.Option(min=1, help="Runs at a time [default: one per processor].")] = None,
 ) -> None:
     """Train a text-only model and ASVR ones on the embedded world, compare them, and write a report."""
-    from asvr.studies.demo import default_jobs, run_demo
+    from asvr.studies.demo import run_demo
+    from asvr.studies.run import default_jobs
 
     report = run_demo(out, seeds=seeds, jobs=jobs or default_jobs())
     Console().print(f"report: {report}", soft_wrap=True)

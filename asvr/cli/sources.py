@@ -31,6 +31,14 @@ def stage_sources(data: Sequence[str], images: Sequence[str], stages: Sequence[s
     return sources
 
 
+def unlabelled_sources(unlabelled: Path | None, images: Sequence[str], stages: Sequence[str]) -> "list[Source]":
+    """Gives the source of unlabelled pictures: where the first stage's are, unless there is one folder for all."""
+    from asvr.data.dataset import Source
+
+    folders = image_folders(images, stages)
+    return [Source(unlabelled, folders.get(None, folders.get(stages[0])))] if unlabelled else []
+
+
 def image_folders(images: Sequence[str], stages: Sequence[str]) -> dict[str | None, Path]:
     """Turns `[STAGE=]FOLDER` into the folder of each stage; that of None serves the stages without one of their own.
 

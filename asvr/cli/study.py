@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from asvr.cli.changes import changes_of, tokenizer_changes
+from asvr.cli.changes import changes_of
 from asvr.cli.recipes import find_recipe
-from asvr.cli.sources import stage_sources
+from asvr.cli.sources import stage_sources, unlabelled_sources
 
 if TYPE_CHECKING:
     from asvr.studies.plan import Arm
@@ -33,9 +33,8 @@ def study(
     """Train recipes on the same data in the same order, seed by seed, evaluate and compare them."""
     from asvr.data.dataset import Source
     from asvr.reports.page import terminal_table, write_report
-    from asvr.studies.demo import default_jobs
     from asvr.studies.plan import Study
-    from asvr.studies.run import run_study
+    from asvr.studies.run import default_jobs, run_study
 
     arms = plan_arms(recipes, changes_of(set_ or []), tokenizer=tokenizer, equal_time=equal_time)
     stages = [stage.name for stage in arms[0].recipe.stages]
@@ -46,7 +45,7 @@ def study(
         arms=arms,
         seeds=tuple(range(first_seed, first_seed + seeds)),
         data={stage: tuple(group) for stage, group in sources.items()},
-        companions=(Source(unlabelled, folder),) if unlabelled else (),
+        companions=tuple(unlabelled_sources(unlabelled, images, stages)),
         evaluation=Source(on, folder),
     )
     run_study(plan, out, jobs=jobs or default_jobs())
@@ -62,12 +61,13 @@ def plan_arms(
     Raises:
         ValueError: If a change fits none of the recipes, or a name is unknown.
     """
+    from asvr.recipes.derive import tokenizer_changes
     from asvr.studies.plan import Arm, change
 
     found = [find_recipe(name) for name in recipes]
     arms = []
     for recipe in found:
-        changed = change(recipe, {**changes, **tokenizer_changes(recipe, tokenizer)})
+        changed = change(recipe, {**changes, **(tokenizer_changes(recipe, tokenizer) if tokenizer else {})})
         arms.append(Arm(name=recipe.name, recipe=changed, note=recipe.source))
     for path in changes:
         if all(change(recipe, {path: changes[path]}) == recipe for recipe in found):

@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from asvr.cli.changes import changes_of, tokenizer_changes
+from asvr.cli.changes import changes_of
 from asvr.cli.recipes import find_recipe
-from asvr.cli.sources import image_folders, stage_sources
+from asvr.cli.sources import stage_sources, unlabelled_sources
 
 
 def train(
@@ -30,22 +30,18 @@ def train(
     check_images: Annotated[bool, typer.Option(help="Open every image once before training.")] = True,
 ) -> None:
     """Train a recipe, stage after stage; the same command continues a run that was cut short."""
-    from asvr.data.dataset import Source
-    from asvr.recipes.derive import derive
+    from asvr.recipes.derive import derive, tokenizer_changes
     from asvr.training.run import run_recipe
     from asvr.training.stage import Machine
 
     named = find_recipe(recipe)
-    tokenizers = tokenizer_changes(named, tokenizer)
+    tokenizers = tokenizer_changes(named, tokenizer) if tokenizer else {}
     if tokenizer is not None and not tokenizers:
         raise ValueError(
             f"recipe {recipe!r} has no visual loss, so --tokenizer {tokenizer} would change nothing: leave it out"
         )
     derived = derive(named, {**changes_of(set_ or []), **tokenizers})
     stages = [stage.name for stage in derived.stages]
-    sources, folders = stage_sources(data, images, stages), image_folders(images, stages)
-    # Its images are where the first stage's are, unless there is one folder for all.
-    extra = [Source(unlabelled, folders.get(None, folders.get(stages[0])))] if unlabelled else []
     machine = Machine(
         micro_batch=micro_batch,
         log_every=log_every,
@@ -56,8 +52,8 @@ def train(
     folder = run_recipe(
         derived,
         out or Path("runs") / f"{recipe}-seed-{seed}",
-        data=sources,
-        companions=extra,
+        data=stage_sources(data, images, stages),
+        companions=unlabelled_sources(unlabelled, images, stages),
         seed=seed,
         machine=machine,
         skip_bad=skip_bad,

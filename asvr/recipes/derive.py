@@ -5,6 +5,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
+from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from asvr.recipes.spec import Recipe, Stage
@@ -19,6 +20,15 @@ def derive(recipe: Recipe, changes: Mapping[str, str]) -> Recipe:
     for path, text in changes.items():
         recipe = _replaced(recipe, path.split("."), text, path)
     return recipe
+
+
+def tokenizer_changes(recipe: Recipe, tokenizer: Path) -> dict[str, str]:
+    """Gives the changes that let every visual loss of a recipe use one visual tokenizer."""
+    return {
+        f"stages.{stage.name}.supervision.{name}.target.tokenizer": str(tokenizer)
+        for stage in recipe.stages
+        for name in stage.supervision
+    }
 
 
 def _replaced(value: Any, keys: list[str], text: str, path: str) -> Any:

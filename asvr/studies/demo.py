@@ -1,6 +1,5 @@
 """The demo: the embedded world, two tokenizers, four arms, one comparison and its report."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,10 +10,11 @@ from asvr.data.dataset import Source, load_source
 from asvr.data.images import open_image
 from asvr.models.build import load_tower, resolve
 from asvr.recipes import RECIPES
+from asvr.recipes.derive import derive, tokenizer_changes
 from asvr.recipes.spec import Recipe
 from asvr.reports.page import terminal_table, write_report
 from asvr.studies.mechanism import write_probes
-from asvr.studies.plan import Arm, Study, change
+from asvr.studies.plan import Arm, Study
 from asvr.studies.run import run_study
 from asvr.targets.features import PixelPatches, TowerFeatures
 from asvr.targets.fit import fit_tokenizer
@@ -85,19 +85,9 @@ def demo_study(out: Path, *, seeds: int) -> Study:
     )
 
 
-def default_jobs() -> int:
-    """Gives one run per processor."""
-    return os.cpu_count() or 1
-
-
 def _own(out: Path, name: str) -> Recipe:
     recipe = RECIPES[name]
-    paths = [
-        f"stages.{stage.name}.supervision.{term}.target.tokenizer"
-        for stage in recipe.stages
-        for term in stage.supervision
-    ]
-    return change(recipe, dict.fromkeys(paths, str(out / "tokenizer")))
+    return derive(recipe, tokenizer_changes(recipe, out / "tokenizer"))
 
 
 def _tokenizers(out: Path) -> None:

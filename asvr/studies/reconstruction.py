@@ -25,23 +25,24 @@ def write_reconstruction(recipe: Recipe, run: Path, pictures: Sequence[Path], *,
     Figures are of the recipe's first visual loss; accuracies are shares of codes, per depth. `most_frequent` is the
     share that is right when the commonest code of these pictures is always chosen.
     """
-    last = recipe.stages[-1]
+    name, spec = next(iter(recipe.stages[-1].supervision.items()))
+    target = spec.target.build()
     moments = {"untrained": None, **{stage.name: run / stage.name for stage in recipe.stages}}
-    results = {name: read_codes(recipe, folder, pictures, seed=seed) for name, folder in moments.items()}
+    results = {moment: read_codes(recipe, folder, pictures, seed=seed) for moment, folder in moments.items()}
     codes = results["untrained"][0]
     commonest = codes.flatten(0, 1).mode(0).values
     content = {
-        "supervision": next(iter(last.supervision)),
-        "grid": list(_grid(recipe)),
-        "num_codes": int(_num_codes(recipe)),
+        "supervision": name,
+        "grid": list(target.grid),
+        "num_codes": target.quantizer.num_codes,
         "num_pictures": len(pictures),
-        "accuracy": {name: _share(codes == guessed) for name, (_, guessed) in results.items()},
+        "accuracy": {moment: _share(codes == guessed) for moment, (_, guessed) in results.items()},
         "most_frequent": _share(codes == commonest),
         "pictures": [
             {
                 "image": str(path.resolve()),
                 "codes": codes[index].tolist(),
-                "reconstructed": {name: guessed[index].tolist() for name, (_, guessed) in results.items()},
+                "reconstructed": {moment: guessed[index].tolist() for moment, (_, guessed) in results.items()},
             }
             for index, path in enumerate(pictures[:NUM_SHOWN])
         ],
@@ -66,19 +67,11 @@ def read_codes(
         )
         .last_hidden_state
     )
-    name, term = next(iter(objective.supervision.items()))
-    codes = term.target.encode(batch["targets"][name])  # type: ignore[union-attr, operator]
+    name, term = next(objective.terms())
+    codes = term.target.encode(batch["targets"][name])
     visual = states[align(batch["visual_mask"], objective.alignment)]
-    return codes, term.head.reconstruct(visual).view_as(codes)  # type: ignore[union-attr, operator]
+    return codes, term.head.reconstruct(visual).view_as(codes)  # type: ignore[attr-defined]
 
 
 def _share(right: Tensor) -> list[float]:
     return right.flatten(0, 1).double().mean(0).tolist()
-
-
-def _grid(recipe: Recipe) -> tuple[int, int]:
-    return next(iter(recipe.stages[-1].supervision.values())).target.build().grid
-
-
-def _num_codes(recipe: Recipe) -> int:
-    return next(iter(recipe.stages[-1].supervision.values())).target.build().quantizer.num_codes

@@ -46,6 +46,11 @@ def run_study(study: Study, out: Path, *, jobs: int, machine: Machine = QUIET) -
     return compare_study(study, out)
 
 
+def default_jobs() -> int:
+    """Gives one run per processor."""
+    return os.cpu_count() or 1
+
+
 def compare_study(study: Study, out: Path) -> list[Comparison]:
     """Compares every arm with the first, and an arm with the one trained as long; writes `comparison.json` and
     `equal_time.json`.

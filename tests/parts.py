@@ -19,8 +19,8 @@ from transformers import (
 from asvr.recipes import RECIPES
 from asvr.recipes.derive import derive
 from asvr.recipes.spec import Recipe
-from asvr.targets.features import TowerFeatures
 from asvr.targets.fit import fit_tokenizer
+from asvr.targets.towers import TowerFeatures
 
 IMAGE_SIZE, PATCH_SIZE = 24, 12
 COLOURS = {"red": (200, 30, 30), "green": (30, 180, 60), "blue": (40, 60, 200), "white": (240, 240, 240)}
@@ -52,9 +52,9 @@ def pictures(count: int) -> list[Image.Image]:
 
 
 def write_tokenizer(folder: Path, tower: Path, *, depth: int = 3, num_codes: int = 8) -> Path:
-    features = TowerFeatures(SiglipVisionModel.from_pretrained(tower))
     processor = SiglipImageProcessorPil.from_pretrained(tower)
-    tokenizer = fit_tokenizer(features, pictures(40), processor=processor, depth=depth, num_codes=num_codes)
+    features = TowerFeatures(SiglipVisionModel.from_pretrained(tower), processor)
+    tokenizer = fit_tokenizer(features, pictures(40), depth=depth, num_codes=num_codes)
     tokenizer.save_pretrained(folder)
     return folder
 

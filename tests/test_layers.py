@@ -11,17 +11,18 @@ FILES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 
 MAY_IMPORT = {
     "interfaces": set(),
+    "disk": set(),
     "losses": set(),
     "heads": {"losses", "interfaces"},
     "reports": set(),
-    "targets": {"interfaces"},
+    "targets": {"interfaces", "disk"},
     "data": {"interfaces"},
     "objective": {"interfaces", "losses"},
     "models": {"targets", "data"},
     "evaluation": {"models", "data"},
     "world": {"data", "targets"},
     "recipes": {"targets", "heads", "models", "data", "objective"},
-    "training": {"recipes", "objective", "models", "data", "targets", "interfaces"},
+    "training": {"disk", "recipes", "objective", "models", "data", "targets", "interfaces"},
     "studies": {"training", "evaluation", "reports", "recipes", "objective", "models", "data", "targets", "world"},
 }
 """Layers that a layer may import beside itself; `cli` and the package itself may import any."""

@@ -40,9 +40,10 @@ def fit(
 
     from asvr.data.dataset import Source, load_source
     from asvr.models.build import load_tower, resolve
-    from asvr.targets.features import PixelPatches, TowerFeatures
+    from asvr.targets.features import PixelPatches
     from asvr.targets.fit import fit_tokenizer
-    from asvr.targets.tokenizer import load_image_processor
+    from asvr.targets.preparing import load_image_processor
+    from asvr.targets.towers import TowerFeatures
 
     skipped: list[str] = []
     conversations = load_source(Source(data, images), skip_bad=skip_bad, on_skip=skipped.append)
@@ -51,14 +52,13 @@ def fit(
         raise ValueError(f"{data} has no images to fit a tokenizer on")
     chosen = dict(list(reversed(records.items()))[:max_images])
     model = load_tower(tower)
-    size, patch = model.config.image_size, model.config.patch_size
+    processor = load_image_processor(resolve(tower))
     with Progress() as progress:
         reading = progress.add_task("features", total=len(chosen))
         fitting = progress.add_task("codebooks", total=depth * iterations)
         tokenizer = fit_tokenizer(
-            PixelPatches(size, patch) if pixels else TowerFeatures(model, layer),
+            PixelPatches(processor, model.config.patch_size) if pixels else TowerFeatures(model, processor, layer),
             _opened(chosen, progress, reading, on_bad=skipped.append if skip_bad else None),
-            processor=load_image_processor(resolve(tower)),
             depth=depth,
             num_codes=codes,
             iterations=iterations,

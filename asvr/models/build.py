@@ -20,7 +20,7 @@ from transformers import (
 from transformers.models.llava.modeling_llava import LlavaMultiModalProjector
 
 from asvr.models.grids import CLASS_TOKENS
-from asvr.targets.tokenizer import load_image_processor
+from asvr.targets.preparing import load_image_processor
 
 IMAGE_TOKEN = "<image>"
 EMBEDDED = {

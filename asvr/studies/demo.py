@@ -16,9 +16,11 @@ from asvr.reports.page import terminal_table, write_report
 from asvr.studies.mechanism import write_probes
 from asvr.studies.plan import Arm, Study
 from asvr.studies.run import run_study
-from asvr.targets.features import PixelPatches, TowerFeatures
+from asvr.targets.features import PixelPatches
 from asvr.targets.fit import fit_tokenizer
-from asvr.targets.tokenizer import CONFIG, load_image_processor
+from asvr.targets.preparing import load_image_processor
+from asvr.targets.storage import CONFIG
+from asvr.targets.towers import TowerFeatures
 from asvr.world.generate import World, make_world
 
 WORLD = World(seed=0, train=1000, unlabelled=2000, val=0, test=250, tower=0, language=0)
@@ -92,9 +94,10 @@ def _own(out: Path, name: str) -> Recipe:
 
 def _tokenizers(out: Path) -> None:
     tower = load_tower(TOWER)
+    processor = load_image_processor(resolve(TOWER))
     features = {
-        "tokenizer": TowerFeatures(tower),
-        "tokenizer-pixels": PixelPatches(tower.config.image_size, tower.config.patch_size),
+        "tokenizer": TowerFeatures(tower, processor),
+        "tokenizer-pixels": PixelPatches(processor, tower.config.patch_size),
     }
     source = Source(out / "world" / "unlabelled.json", out / "world" / "images")
     for name, each in features.items():
@@ -102,8 +105,7 @@ def _tokenizers(out: Path) -> None:
             continue
         conversations = track(load_source(source), description=f"fitting {name}", transient=True)
         images = (open_image(Path(one.images[0]), record=one.id) for one in conversations)
-        processor = load_image_processor(resolve(TOWER))
-        fitted = fit_tokenizer(each, images, processor=processor, depth=DEPTH, num_codes=NUM_CODES)
+        fitted = fit_tokenizer(each, images, depth=DEPTH, num_codes=NUM_CODES)
         fitted.save_pretrained(out / name)
 
 

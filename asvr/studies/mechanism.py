@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 from asvr.targets.extract import extract
-from asvr.targets.features import TowerFeatures
-from asvr.targets.tokenizer import ImagePreparer, VisualTokenizer
+from asvr.targets.tokenizer import VisualTokenizer
+from asvr.targets.towers import TowerFeatures
 from asvr.world.probe import make_probe_set, probe_attributes
 
 NUM_PICTURES = 1500
@@ -28,10 +28,10 @@ def write_probes(semantic: Path, appearance: Path, out: Path) -> None:
     probe_set = make_probe_set(NUM_PICTURES, seed=PROBE_SEED)
     accuracy = {}
     for name, tokenizer in tokenizers.items():
-        features = extract(tokenizer.features, probe_set.pictures, prepare=ImagePreparer(tokenizer.processor))
+        features = extract(tokenizer.features, probe_set.pictures)
         if isinstance(tokenizer.features, TowerFeatures):
             accuracy["continuous features"] = probe_attributes(features, probe_set)
-        quantised = tokenizer.quantizer.lookup(tokenizer.quantizer.encode(features)).sum(-2)
+        quantised = tokenizer.quantizer.quantised(tokenizer.quantizer.encode(features))
         accuracy[f"{name} codes"] = probe_attributes(quantised, probe_set)
     chance = {name: float(labels.bincount().max() / len(labels)) for name, labels in probe_set.labels.items()}
     probes = {"kinds": list(chance), "chance": chance, "accuracy": accuracy, "objects": len(probe_set.cell)}

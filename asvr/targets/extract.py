@@ -1,24 +1,23 @@
 """Features of many images, for fitting and for probing."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from itertools import islice
 
 import torch
 from jaxtyping import Float
 from PIL.Image import Image
-from torch import Tensor
+from torch import Tensor, nn
 
-from asvr.targets.features import PixelPatches, TowerFeatures
+from asvr.targets.features import FeatureSource
 
 IMAGES_AT_ONCE = 64
 
 
 @torch.no_grad()
 def extract(
-    features: TowerFeatures | PixelPatches,
+    features: FeatureSource,
     images: Iterable[Image],
     *,
-    prepare: Callable[[Image], Tensor],
     positions: int | None = None,
     seed: int = 0,
     device: torch.device | str = "cpu",
@@ -28,17 +27,17 @@ def extract(
     Args:
         features: What is computed; moved to the device.
         images: RGB images.
-        prepare: Turns an image into the pixels that the features take.
         positions: Keep only so many of each image, drawn at random; None keeps all, in raster order.
         seed: Draws the positions.
         device: Where the features are computed.
     """
     generator = torch.Generator().manual_seed(seed)
     total = features.grid[0] * features.grid[1]
+    assert isinstance(features, nn.Module)
     features.to(device)
     source, parts = iter(images), []
     while chunk := list(islice(source, IMAGES_AT_ONCE)):
-        part = features(torch.stack([prepare(image) for image in chunk]).to(device)).float().cpu()
+        part = features(torch.stack([features.prepare(image) for image in chunk]).to(device)).float().cpu()
         if positions is not None and positions < total:
             drawn = torch.rand(len(part), total, generator=generator).argsort(1)[:, :positions]
             part = part.take_along_dim(drawn.unsqueeze(-1), 1)

@@ -5,23 +5,21 @@ from collections.abc import Callable, Iterable
 import torch
 from jaxtyping import Float, Int
 from PIL.Image import Image
-from torch import Tensor
-from transformers.image_processing_utils import BaseImageProcessor
+from torch import Tensor, nn
 
 from asvr.targets.extract import extract
-from asvr.targets.features import PixelPatches, TowerFeatures
+from asvr.targets.features import FeatureSource
 from asvr.targets.residual_quantizer import ResidualQuantizer, nearest
-from asvr.targets.tokenizer import ImagePreparer, VisualTokenizer
+from asvr.targets.tokenizer import VisualTokenizer
 
 HELD_OUT = 10
 """One image in this many is kept from the fit, to say how well the codebooks serve new images."""
 
 
 def fit_tokenizer(
-    features: TowerFeatures | PixelPatches,
+    features: FeatureSource,
     images: Iterable[Image],
     *,
-    processor: BaseImageProcessor,
     depth: int,
     num_codes: int,
     iterations: int = 20,
@@ -35,7 +33,6 @@ def fit_tokenizer(
     Args:
         features: What is quantised.
         images: RGB images; the features used of them are held in memory.
-        processor: Image processor of the features' model.
         depth: Codes per visual token.
         num_codes: Code vectors per depth.
         iterations: Passes of k-means per depth.
@@ -50,9 +47,7 @@ def fit_tokenizer(
     Raises:
         ValueError: If the images give fewer vectors than codes.
     """
-    vectors = extract(
-        features, images, prepare=ImagePreparer(processor), positions=positions, seed=seed, device=device
-    ).to(device)
+    vectors = extract(features, images, positions=positions, seed=seed, device=device).to(device)
     held_out = torch.arange(len(vectors), device=vectors.device) % HELD_OUT == HELD_OUT - 1
     kept, new = vectors[~held_out].flatten(0, 1), vectors[held_out].flatten(0, 1)
     codebooks = fit_codebooks(
@@ -60,7 +55,8 @@ def fit_tokenizer(
     )
     checked = health(new if len(new) else kept, codebooks)
     about = {"images": len(vectors), "iterations": iterations, "seed": seed, "health": checked}
-    return VisualTokenizer(features.cpu(), ResidualQuantizer(codebooks.cpu()), processor=processor, about=about)
+    assert isinstance(features, nn.Module)
+    return VisualTokenizer(features.cpu(), ResidualQuantizer(codebooks.cpu()), about=about)
 
 
 def fit_codebooks(

@@ -4,44 +4,84 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-MAX_DISTANCES = 2**26
-"""Distances that may exist at once (256 MiB in fp32)."""
+MAX_DISTANCES = 2**24
+"""Distances that may exist at once (64 MiB in fp32): 1,024 vectors against 16,384 codes."""
+
+ROUNDING = 1e-5
+"""Two squared distances closer than this share of the numbers they are computed from are compared again in fp64."""
 
 
 def nearest(vectors: Float[Tensor, "vectors dim"], codebook: Float[Tensor, "codes dim"]) -> Int[Tensor, " vectors"]:
     """Finds the code vector nearest to each vector; equal distances go to the lower code.
 
-    Both must be fp32: in bf16 a third of the deepest codes come out otherwise (`golden/reference`).
+    Both must be fp32: in bf16 a third of the deepest codes come out otherwise (`golden/reference`). A matrix product
+    rounds differently for other numbers of rows, other threads and other devices, so whatever that rounding could
+    decide is decided in fp64: a vector has the same code in every batch.
     """
     assert vectors.dtype == codebook.dtype == torch.float32
     squares = codebook.square().sum(1)
     rows = max(1, MAX_DISTANCES // len(codebook))
-    chunks = [torch.addmm(squares, part, codebook.T, alpha=-2).argmin(1) for part in vectors.split(rows)]
+    chunks = [_nearest(part, codebook, squares) for part in vectors.split(rows)]
     return torch.cat(chunks) if chunks else vectors.new_empty(0, dtype=torch.long)
+
+
+def _nearest(vectors: Tensor, codebook: Tensor, squares: Tensor) -> Tensor:
+    distances = torch.addmm(squares, vectors, codebook.T, alpha=-2)
+    least, codes = distances.min(1)
+    if len(codebook) == 1:
+        return codes
+    second = distances.scatter_(1, codes.unsqueeze(1), torch.inf).amin(1)
+    scale = vectors.square().sum(1) + squares.amax()
+    close = (second - least <= ROUNDING * scale).nonzero().squeeze(1)
+    # As many at once as fp64 gives the same number of bytes.
+    for part in close.split(max(1, MAX_DISTANCES // 2 // len(codebook))):
+        codes[part] = _nearest_exactly(vectors[part].double(), codebook.double())
+    return codes
+
+
+def _nearest_exactly(vectors: Tensor, codebook: Tensor) -> Tensor:
+    squares = codebook.square().sum(1)
+    distances = torch.addmm(squares, vectors, codebook.T, alpha=-2)
+    scale = vectors.square().sum(1, keepdim=True) + squares.amax()
+    # The first of the equal ones: argmax of booleans on every device.
+    return (distances <= distances.amin(1, keepdim=True) + 1e-14 * scale).int().argmax(1)
 
 
 class ResidualQuantizer(nn.Module):
     """Maps vectors to codes and codes to vectors, over given codebooks (section 3.2; `RQBottleneck` of the release).
 
     Args:
-        codebooks: Code vectors `(depth, codes, dim)`. A codebook shared by all depths is repeated.
+        codebooks: Code vectors `(depth, codes, dim)`, or `(1, codes, dim)` of a codebook that all depths share.
+        depth: Codes per vector; as many as there are codebooks by default.
+
+    Raises:
+        ValueError: If there are several codebooks, but not one for each depth.
     """
 
-    codebooks: Float[Tensor, "depth codes dim"]
+    books: Float[Tensor, "books codes dim"]
 
-    def __init__(self, codebooks: Float[Tensor, "depth codes dim"]) -> None:
+    def __init__(self, codebooks: Float[Tensor, "books codes dim"], depth: int | None = None) -> None:
         super().__init__()
-        self.register_buffer("codebooks", codebooks.float())
+        self.depth = depth or len(codebooks)
+        """Codes per vector."""
+        if len(codebooks) not in (1, self.depth):
+            raise ValueError(f"{len(codebooks)} codebooks for a depth of {self.depth}: give one, or one for each depth")
+        self.register_buffer("books", codebooks.float())
 
     @property
-    def depth(self) -> int:
-        """Codes per vector."""
-        return self.codebooks.shape[0]
+    def codebooks(self) -> Float[Tensor, "depth codes dim"]:
+        """The codebook of each depth; a shared one appears at each without being copied."""
+        return self.books.expand(self.depth, -1, -1)
 
     @property
     def num_codes(self) -> int:
         """Code vectors per codebook."""
-        return self.codebooks.shape[1]
+        return self.books.shape[1]
+
+    @property
+    def dim(self) -> int:
+        """Width of the vectors."""
+        return self.books.shape[2]
 
     @torch.no_grad()
     def encode(self, vectors: Float[Tensor, "*batch dim"]) -> Int[Tensor, "*batch depth"]:
@@ -50,13 +90,12 @@ class ResidualQuantizer(nn.Module):
         Raises:
             ValueError: If the vectors' width is not the codebooks'.
         """
-        dim = self.codebooks.shape[2]
-        if vectors.shape[-1] != dim:
+        if vectors.shape[-1] != self.dim:
             raise ValueError(
-                f"vectors {vectors.shape[-1]} wide for codebooks {dim} wide: the tokenizer is another model's"
+                f"vectors {vectors.shape[-1]} wide for codebooks {self.dim} wide: the tokenizer is another model's"
             )
         with torch.autocast(vectors.device.type, enabled=False):
-            residual = vectors.float().reshape(-1, dim)
+            residual = vectors.float().reshape(-1, self.dim)
             codes = []
             for codebook in self.codebooks.float():
                 codes.append(nearest(residual, codebook))
@@ -66,3 +105,10 @@ class ResidualQuantizer(nn.Module):
     def lookup(self, codes: Int[Tensor, "*batch depth"]) -> Float[Tensor, "*batch depth dim"]:
         """Gives the code vector of each depth; their sum over depths is the quantised vector."""
         return torch.stack([book[codes[..., depth]] for depth, book in enumerate(self.codebooks)], dim=-2)
+
+    def quantised(self, codes: Int[Tensor, "*batch depth"]) -> Float[Tensor, "*batch dim"]:
+        """Sums the code vectors over depths, without holding them all."""
+        total = self.books.new_zeros(*codes.shape[:-1], self.dim)
+        for depth, book in enumerate(self.codebooks):
+            total = total + book[codes[..., depth]]
+        return total

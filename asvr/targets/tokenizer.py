@@ -1,164 +1,206 @@
 """A visual tokenizer: a feature source and a residual quantiser, saved as one folder."""
 
-import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from PIL.Image import Image
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from transformers import AutoImageProcessor, AutoModel, PreTrainedModel
-from transformers.image_processing_utils import BaseImageProcessor
 
+from asvr.disk import writing
 from asvr.interfaces import TargetEncoder
-from asvr.targets.features import PixelPatches, TowerFeatures
+from asvr.targets.features import FeatureSource
+from asvr.targets.resample import Grid, resample
 from asvr.targets.residual_quantizer import ResidualQuantizer
+from asvr.targets.storage import CODEBOOKS, CONFIG, digest, load_blocks, load_source, save_blocks
+from asvr.targets.towers import TowerFeatures, fingerprint
 
-CONFIG, CODEBOOKS, TOWER = "visual_tokenizer.json", "codebooks.safetensors", "tower"
 
+@runtime_checkable
+class Decodable(Protocol):
+    """A feature source whose features can be turned into pixels again."""
 
-class ImagePreparer:
-    """One image → normalised pixels `(3, height, width)`, by the model's own image processor.
-
-    Args:
-        processor: A stock image processor.
-    """
-
-    def __init__(self, processor: BaseImageProcessor) -> None:
-        self.processor = processor
-
-    def __call__(self, image: Image) -> Float[Tensor, "3 height width"]:
-        """Resizes and normalises."""
-        return self.processor(images=image, return_tensors="pt")["pixel_values"][0]
+    def decode(self, features: Float[Tensor, "images positions dim"]) -> Float[Tensor, "images 3 height width"]:
+        """Gives normalised pixels."""
+        ...
 
 
 class VisualTokenizer(TargetEncoder):
     """Turns an image into codes: features of each visual token, quantised (section 3.2).
 
+    image → `prepare` → features → `pre` → resampled to the grid → quantizer → codes; and back:
+    codes → quantised vectors → `post` → features → `decoder` → image.
+
     Args:
         features: What is quantised.
         quantizer: How.
-        processor: Image processor of the features' own model.
+        pre: Block between features and quantiser, such as a projection to a lower width; none by default.
+        post: Block from quantised vectors to features, or to what the decoder takes; none by default.
+        decoder: From there to normalised pixels; by default the feature source's own, if it has one.
+        grid: Rows and columns of the codes, if not those of the features.
         about: Where the tokenizer comes from and how well it does; kept in its folder.
     """
 
     def __init__(
         self,
-        features: TowerFeatures | PixelPatches,
+        features: FeatureSource,
         quantizer: ResidualQuantizer,
         *,
-        processor: BaseImageProcessor,
+        pre: nn.Module | None = None,
+        post: nn.Module | None = None,
+        decoder: nn.Module | None = None,
+        grid: Grid | None = None,
         about: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.features = features
         self.quantizer = quantizer
-        self.grid = features.grid
-        self.prepare: Callable[[Image], Tensor] = ImagePreparer(processor)
-        self.processor = processor
+        self.pre, self.post, self.decoder = pre, post, decoder
+        self.grid = grid or features.grid
+        self.prepare: Callable[[Image], Tensor] = features.prepare
         self.about = about or {}
         self.requires_grad_(False).eval()
 
     @torch.no_grad()
-    def encode(self, prepared: Float[Tensor, "images 3 height width"]) -> Int[Tensor, "images positions depth"]:
+    def vectors(self, prepared: Shaped[Tensor, "images ..."]) -> Float[Tensor, "images positions width"]:
+        """Gives what is quantised: features after `pre`, at the tokens of the grid, in raster order."""
+        features = self.features(prepared)
+        projected = features if self.pre is None else self.pre(features)
+        return resample(projected, self.features.grid, self.grid)
+
+    @torch.no_grad()
+    def encode(self, prepared: Shaped[Tensor, "images ..."]) -> Int[Tensor, "images positions depth"]:
         """Gives the codes of each image in raster order."""
-        return self.quantizer.encode(self.features(prepared))
+        return self.quantizer.encode(self.vectors(prepared))
 
     def encode_none(self, device: torch.device) -> Int[Tensor, "0 depth"]:
         """Gives the codes of no visual tokens."""
         return torch.empty(0, self.quantizer.depth, dtype=torch.long, device=device)
+
+    @torch.no_grad()
+    def reconstruct(self, codes: Int[Tensor, "images positions depth"]) -> Float[Tensor, "images positions dim"]:
+        """Gives what the codes say of the features: quantised vectors after `post`."""
+        quantised = self.quantizer.quantised(codes)
+        return quantised if self.post is None else self.post(quantised)
+
+    @property
+    def can_decode(self) -> bool:
+        """Whether codes can be turned into pixels."""
+        return self.grid == self.features.grid and (self.decoder is not None or isinstance(self.features, Decodable))
+
+    @torch.no_grad()
+    def decode(self, codes: Int[Tensor, "images positions depth"]) -> Float[Tensor, "images 3 height width"]:
+        """Turns codes into pixels, normalised as the feature source's own; only if `can_decode`."""
+        reconstructed = self.reconstruct(codes)
+        if self.decoder is not None:
+            return self.decoder(reconstructed)
+        assert isinstance(self.features, Decodable)
+        return self.features.decode(reconstructed)
+
+    def with_grid(self, grid: Grid) -> "VisualTokenizer":
+        """Gives a tokenizer of the same parts whose codes lie on another grid over the same picture."""
+        parts = {"pre": self.pre, "post": self.post, "decoder": self.decoder}
+        return VisualTokenizer(self.features, self.quantizer, **parts, grid=grid, about=self.about)
 
     @property
     def tower_sha256(self) -> str | None:
         """Identifies the vision tower whose features are quantised; None where they are no tower's."""
         return fingerprint(self.features.tower) if isinstance(self.features, TowerFeatures) else None
 
-    def save_pretrained(self, folder: str | Path) -> None:
-        """Writes the codebooks, the tower, its image processor and a readable description."""
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        # Written last: without it the folder holds no tokenizer, so a save that is cut short is never loaded.
-        (folder / CONFIG).unlink(missing_ok=True)
-        save_file({"codebooks": self.quantizer.codebooks.contiguous()}, folder / CODEBOOKS)
-        self.processor.save_pretrained(folder)
-        if isinstance(self.features, TowerFeatures):
-            self.features.tower.save_pretrained(folder / TOWER)
-        config = describe(self.features) | {
-            "grid": list(self.grid),
+    def identity(self) -> dict[str, Any]:
+        """Says everything that can change a code, in plain values: equal identities give equal codes."""
+        return {
+            "features": self.features.describe(),
+            "preprocessing": self.features.processor.to_dict(),
+            "pre_sha256": None if self.pre is None else fingerprint(self.pre),
+            "codebooks_sha256": fingerprint(self.quantizer),
             "depth": self.quantizer.depth,
-            "num_codes": self.quantizer.num_codes,
-            "about": self.about,
+            "grid": list(self.grid),
         }
-        (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Writes the codebooks, the networks, the image processor and a readable description.
+
+        Raises:
+            OSError: If the disk does not take them.
+        """
+        folder = Path(folder)
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            # Written last: without it the folder holds no tokenizer, so a save that is cut short is never loaded.
+            (folder / CONFIG).unlink(missing_ok=True)
+            save_file({"codebooks": self.quantizer.books.contiguous()}, folder / CODEBOOKS)
+            self.features.save(folder)
+            blocks = save_blocks(folder, {"pre": self.pre, "post": self.post, "decoder": self.decoder})
+            identity = self.identity()
+            config = {
+                **identity,
+                "fingerprint": digest(identity),
+                "num_codes": self.quantizer.num_codes,
+                "shared_codebook": len(self.quantizer.books) < self.quantizer.depth,
+                "blocks": blocks,
+                "about": self.about,
+            }
+            (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path) -> "VisualTokenizer":
+    def from_pretrained(cls, folder: str | Path, *, grid: Grid | None = None) -> "VisualTokenizer":
         """Reads what `save_pretrained` wrote.
+
+        Args:
+            folder: A tokenizer's folder.
+            grid: Rows and columns of the codes, if not those that the tokenizer was saved with.
 
         Raises:
             FileNotFoundError: If the folder holds no visual tokenizer.
             ValueError: If its files do not belong together.
         """
         folder = Path(folder)
-        if not (folder / CONFIG).is_file():
-            raise FileNotFoundError(
-                f"{folder} holds no visual tokenizer ({CONFIG} is missing): make one with `asvr tokenizer fit`"
-            )
+        config = read_config(folder)
         try:
-            config = json.loads((folder / CONFIG).read_text())
-            quantizer = ResidualQuantizer(load_file(folder / CODEBOOKS)["codebooks"])
-            features = _load_features(folder, config)
-        except (SafetensorError, json.JSONDecodeError, KeyError) as error:
+            quantizer = read_quantizer(folder, config)
+            features = load_source(folder, config["features"])
+            blocks = load_blocks(folder, config["blocks"])
+        except (SafetensorError, json.JSONDecodeError, KeyError, RuntimeError) as error:
+            raise damaged(folder, error) from error
+        if blocks["pre"] is None and quantizer.dim != features.dim:
             raise ValueError(
-                f"{folder}: the visual tokenizer's files are damaged ({error}): make it again with `asvr tokenizer fit`"
-            ) from error
-        if quantizer.codebooks.shape[2] != features.dim:
-            raise ValueError(
-                f"{folder}: codebooks {quantizer.codebooks.shape[2]} wide for features {features.dim} wide: "
+                f"{folder}: codebooks {quantizer.dim} wide for features {features.dim} wide: "
                 "its files come from two tokenizers; make it again with `asvr tokenizer fit`"
             )
-        return cls(features, quantizer, processor=load_image_processor(folder), about=config["about"])
+        rows, columns = grid or config["grid"]
+        return cls(features, quantizer, **blocks, grid=(rows, columns), about=config["about"])
 
 
-def describe(features: nn.Module) -> dict[str, Any]:
-    """Says in plain values which features a tokenizer quantises."""
-    if isinstance(features, TowerFeatures):
-        return {"features": "tower", "layer": features.layer, "tower_sha256": fingerprint(features.tower)}
-    assert isinstance(features, PixelPatches)
-    return {
-        "features": "pixels",
-        "patch_size": features.patch_size,
-        "image_size": features.grid[0] * features.patch_size,
-    }
+def read_config(folder: Path) -> dict[str, Any]:
+    """Reads a tokenizer's description.
 
-
-def fingerprint(tower: PreTrainedModel) -> str:
-    """Hashes a tower's weights, so that a tokenizer knows its tower again whatever the folder is called."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(tower.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().float().contiguous().numpy().tobytes())
-    return digest.hexdigest()
-
-
-def load_image_processor(folder: str | Path) -> BaseImageProcessor:
-    """Loads an image processor in its PIL form, which needs no torchvision."""
-    return AutoImageProcessor.from_pretrained(folder, backend="pil")
-
-
-def _load_features(folder: Path, config: dict[str, Any]) -> TowerFeatures | PixelPatches:
-    kind: Literal["tower", "pixels"] = config["features"]
-    if kind == "pixels":
-        return PixelPatches(config["image_size"], config["patch_size"])
-    tower = AutoModel.from_pretrained(folder / TOWER, dtype=torch.float32)
-    if fingerprint(tower) != config["tower_sha256"]:
-        raise ValueError(
-            f"{folder / TOWER} is not the tower that the codebooks were fitted on: make the tokenizer again with "
-            "`asvr tokenizer fit`"
+    Raises:
+        FileNotFoundError: If the folder holds none.
+        ValueError: If it is damaged.
+    """
+    if not (folder / CONFIG).is_file():
+        raise FileNotFoundError(
+            f"{folder} holds no visual tokenizer ({CONFIG} is missing): make one with `asvr tokenizer fit`"
         )
-    return TowerFeatures(tower, config["layer"])
+    try:
+        return json.loads((folder / CONFIG).read_text())
+    except json.JSONDecodeError as error:
+        raise damaged(folder, error) from error
+
+
+def read_quantizer(folder: Path, config: dict[str, Any]) -> ResidualQuantizer:
+    """Reads a tokenizer's codebooks, without its networks."""
+    return ResidualQuantizer(load_file(folder / CODEBOOKS)["codebooks"], config["depth"])
+
+
+def damaged(folder: Path, error: Exception) -> ValueError:
+    """Makes the error of a folder whose files cannot be read."""
+    return ValueError(
+        f"{folder}: the visual tokenizer's files are damaged ({error}): make it again with `asvr tokenizer fit`"
+    )

@@ -18,7 +18,7 @@ from asvr.data.template import Encoded
 from asvr.models.build import load_tower, outline_vlm
 from asvr.objective import Objective, Supervision
 from asvr.recipes.spec import Recipe, Stage
-from asvr.targets.tokenizer import fingerprint
+from asvr.targets.towers import fingerprint
 from asvr.training.freeze import set_trainable
 from asvr.training.prepare import build_encoder, check_grid
 from asvr.training.stage import Machine, StageInputs

@@ -8,7 +8,7 @@ from typing import Any
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from asvr.training.disk import write_whole, writing
+from asvr.disk import write_whole, writing
 
 
 class MetricsFile(TrainerCallback):

@@ -15,7 +15,7 @@ from asvr.models.build import IMAGE_TOKEN, build_vlm
 from asvr.models.grids import visual_grid
 from asvr.objective import Objective, Supervision
 from asvr.recipes.spec import Recipe, Stage, SupervisionSpec
-from asvr.targets.tokenizer import ImagePreparer
+from asvr.targets.preparing import ImagePreparer
 
 CACHE_BYTES = 2**30
 """Prepared images kept in memory: all of a laptop-size data set, a drop of a real one."""

@@ -8,8 +8,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 from transformers import LlavaProcessor
 
+from asvr.disk import writing
 from asvr.objective import Objective
-from asvr.training.disk import writing
 from asvr.training.trainer import StageTrainer
 
 

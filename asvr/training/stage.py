@@ -16,9 +16,9 @@ from asvr.data.collate import Collator
 from asvr.data.conversation import Conversation
 from asvr.data.dataset import ConversationDataset
 from asvr.data.template import END_TOKENS, TEMPLATES
+from asvr.disk import write_whole
 from asvr.objective import Objective
 from asvr.recipes.spec import Recipe, Stage
-from asvr.training.disk import write_whole
 from asvr.training.freeze import set_trainable
 from asvr.training.log import LogBeforeSaving, MetricsFile, ProgressBar, read_metrics
 from asvr.training.prepare import build_dataset, build_supervision, load_vlm

@@ -13,8 +13,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import Trainer
 
+from asvr.disk import writing
 from asvr.objective import count_items
-from asvr.training.disk import writing
 
 WEIGHTS = "trainable.safetensors"
 COMPLETE = "trainer_state.json"

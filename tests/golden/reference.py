@@ -19,9 +19,9 @@ from transformers import (
 from asvr.heads.depth_transformer import DepthTransformer
 from asvr.heads.release import load_release_weights
 from asvr.objective import Alignment, Objective, Supervision
-from asvr.targets.features import TowerFeatures
 from asvr.targets.residual_quantizer import ResidualQuantizer
 from asvr.targets.tokenizer import VisualTokenizer
+from asvr.targets.towers import TowerFeatures
 
 FOLDER = Path(__file__).parents[3] / "shared" / "golden" / "reference"
 IMAGE_TOKEN = 95  # The release's own id is -200; a stock model needs one of its vocabulary, and no step uses this one.
@@ -63,7 +63,8 @@ def tokenizer() -> VisualTokenizer:
     tower = SiglipVisionModel(SiglipVisionConfig(**facts["tokenizer_siglip_config"]))
     _load(tower, below(weights, TOKENIZER + "siglip_model.vision_model."))
     quantizer = ResidualQuantizer(codebooks(weights, TOKENIZER + "quantizer_semantic.codebooks."))
-    return VisualTokenizer(TowerFeatures(tower), quantizer, processor=SiglipImageProcessorPil())
+    processor = SiglipImageProcessorPil(size={"height": 384, "width": 384})
+    return VisualTokenizer(TowerFeatures(tower, processor), quantizer)
 
 
 def _load(module: torch.nn.Module, weights: dict[str, Tensor]) -> None:

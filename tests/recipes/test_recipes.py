@@ -18,9 +18,9 @@ from asvr.models.build import outline_vlm
 from asvr.models.grids import visual_grid
 from asvr.recipes import RECIPES
 from asvr.recipes.spec import CodesSpec, Recipe
-from asvr.targets.features import TowerFeatures
 from asvr.targets.residual_quantizer import ResidualQuantizer
 from asvr.targets.tokenizer import VisualTokenizer
+from asvr.targets.towers import TowerFeatures
 from asvr.training.check import check_stage
 
 REAL = [recipe for recipe in RECIPES.values() if recipe.model.language_model == "lmsys/vicuna-7b-v1.5"]
@@ -56,10 +56,8 @@ def test_a_row_trains_what_the_paper_trains(
     vlm, processor = outline_vlm(*real_size)
     assert visual_grid(vlm.config) == (27, 27) and processor.patch_size == 14
     with torch.device("meta"):
-        features = TowerFeatures(SiglipVisionModel(vlm.config.vision_config))
-        target = VisualTokenizer(
-            features, ResidualQuantizer(torch.zeros(8, 16384, 1152)), processor=processor.image_processor
-        )
+        features = TowerFeatures(SiglipVisionModel(vlm.config.vision_config), processor.image_processor)
+        target = VisualTokenizer(features, ResidualQuantizer(torch.zeros(8, 16384, 1152)))
     monkeypatch.setattr(CodesSpec, "build", lambda _: target)
     pretrain, instruct = (check_stage(recipe, stage, vlm, lambda: "another tower") for stage in recipe.stages)
     heads = {"supervision.": HEAD} if recipe.stages[0].supervision else {}

@@ -1,15 +1,26 @@
 import pytest
 import torch
-from transformers import CLIPVisionConfig, CLIPVisionModel, SiglipVisionConfig, SiglipVisionModel
+from transformers import (
+    CLIPVisionConfig,
+    CLIPVisionModel,
+    SiglipImageProcessorPil,
+    SiglipVisionConfig,
+    SiglipVisionModel,
+)
 
-from asvr.targets.features import PixelPatches, TowerFeatures
+from asvr.targets.features import PixelPatches
+from asvr.targets.towers import TowerFeatures
 
 SIZES = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 3, "num_attention_heads": 2}
 
 
+def square(side: int) -> SiglipImageProcessorPil:
+    return SiglipImageProcessorPil(size={"height": side, "width": side})
+
+
 def test_pixel_patches_are_cut_in_raster_order() -> None:
     pixels = torch.randn(2, 3, 6, 6)
-    patches = PixelPatches(6, 2)
+    patches = PixelPatches(square(6), 2)
     found = patches(pixels)
     assert patches.grid == (3, 3) and found.shape == (2, 9, patches.dim) == (2, 9, 12)
     for row in range(3):
@@ -20,7 +31,7 @@ def test_pixel_patches_are_cut_in_raster_order() -> None:
 
 def test_what_no_patch_holds_is_dropped() -> None:
     # SigLIP's 384 pixels and patches of 14: 27 a side, 6 pixels left over.
-    patches = PixelPatches(384, 14)
+    patches = PixelPatches(square(384), 14)
     assert patches.grid == (27, 27)
     assert patches(torch.zeros(1, 3, 384, 384)).shape == (1, 729, 588)
 
@@ -29,7 +40,7 @@ def test_what_no_patch_holds_is_dropped() -> None:
 def test_a_clip_tower_s_class_token_is_dropped() -> None:
     torch.manual_seed(0)
     tower = CLIPVisionModel(CLIPVisionConfig(image_size=8, patch_size=4, **SIZES)).eval()
-    features = TowerFeatures(tower, -2)
+    features = TowerFeatures(tower, square(8))
     pixels = torch.randn(2, 3, 8, 8)
     states = tower(pixels, output_hidden_states=True).hidden_states
     assert states[-2].shape[1] == 5 and features.grid == (2, 2)
@@ -44,12 +55,12 @@ def test_a_siglip_tower_keeps_every_token_of_the_last_layer_but_one() -> None:
     states = tower(pixels, output_hidden_states=True).hidden_states
     # The embeddings and three layers.
     assert len(states) == 4
-    assert torch.equal(TowerFeatures(tower)(pixels), states[2])
-    assert torch.equal(TowerFeatures(tower, 0)(pixels), states[0])
+    assert torch.equal(TowerFeatures(tower, square(8))(pixels), states[2])
+    assert torch.equal(TowerFeatures(tower, square(8), 0)(pixels), states[0])
 
 
 @pytest.mark.parametrize("layer", [4, -5])
 def test_a_layer_that_is_not_there_is_refused(layer: int) -> None:
     tower = SiglipVisionModel(SiglipVisionConfig(image_size=8, patch_size=4, **SIZES))
     with pytest.raises(ValueError, match=rf"layer {layer} of a vision tower with 4 hidden states: choose -2"):
-        TowerFeatures(tower, layer)
+        TowerFeatures(tower, square(8), layer)

@@ -10,7 +10,7 @@ from transformers import SiglipImageProcessorPil
 from asvr.targets.features import PixelPatches
 from asvr.targets.fit import fit_tokenizer
 from asvr.targets.tokenizer import VisualTokenizer
-from tests.parts import IMAGE_SIZE, PATCH_SIZE, pictures, write_tower
+from tests.parts import PATCH_SIZE, pictures, write_tower
 
 
 def codes(tokenizer: VisualTokenizer) -> torch.Tensor:
@@ -35,7 +35,7 @@ def test_saved_and_loaded_gives_equal_codes(folder: Path, tmp_path: Path) -> Non
 
 def test_pixel_codes_survive_saving(parts: Path, tmp_path: Path) -> None:
     processor = SiglipImageProcessorPil.from_pretrained(parts / "tower")
-    ours = fit_tokenizer(PixelPatches(IMAGE_SIZE, PATCH_SIZE), pictures(12), processor=processor, depth=2, num_codes=8)
+    ours = fit_tokenizer(PixelPatches(processor, PATCH_SIZE), pictures(12), depth=2, num_codes=8)
     ours.save_pretrained(tmp_path / "pixels")
     again = VisualTokenizer.from_pretrained(tmp_path / "pixels")
     assert torch.equal(codes(again), codes(ours)) and again.grid == (2, 2) and again.tower_sha256 is None
@@ -58,7 +58,7 @@ def test_a_folder_without_a_tokenizer_says_how_to_make_one(tmp_path: Path) -> No
 
 def test_a_tower_that_was_exchanged_is_noticed(folder: Path) -> None:
     write_tower(folder / "tower", seed=7)
-    with pytest.raises(ValueError, match="not the tower that the codebooks were fitted on: make the tokenizer again"):
+    with pytest.raises(ValueError, match=r"features that the codebooks were fitted on, .* make the tokenizer again"):
         VisualTokenizer.from_pretrained(folder)
 
 
@@ -88,7 +88,7 @@ def test_a_save_that_is_cut_short_leaves_no_tokenizer(folder: Path, monkeypatch:
     def fail(*_: object) -> None:
         raise OSError("full")
 
-    monkeypatch.setattr(ours.processor, "save_pretrained", fail)
+    monkeypatch.setattr(ours.features, "save", fail)
     with pytest.raises(OSError, match="full"):
         ours.save_pretrained(folder)
     with pytest.raises(FileNotFoundError):
@@ -97,7 +97,7 @@ def test_a_save_that_is_cut_short_leaves_no_tokenizer(folder: Path, monkeypatch:
 
 def test_the_readable_description_is_true(folder: Path) -> None:
     config = json.loads((folder / "visual_tokenizer.json").read_text())
-    assert (config["features"], config["layer"], config["grid"]) == ("tower", -2, [2, 2])
+    assert (config["features"]["kind"], config["features"]["layer"], config["grid"]) == ("tower", -2, [2, 2])
     assert (config["depth"], config["num_codes"]) == (3, 8)
 
 

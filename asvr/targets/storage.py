@@ -1,0 +1,78 @@
+"""A visual tokenizer's folder: how its parts are written, found again, and told from one another."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Protocol
+
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from asvr.targets.features import FeatureSource, PixelPatches
+from asvr.targets.towers import TowerFeatures
+
+CONFIG, CODEBOOKS, BLOCKS = "visual_tokenizer.json", "codebooks.safetensors", "blocks.safetensors"
+
+SOURCES: dict[str, type[Any]] = {"tower": TowerFeatures, "pixels": PixelPatches}
+"""Feature sources by the `kind` of their description."""
+
+BLOCK_KINDS: dict[str, type[nn.Module]] = {}
+"""Blocks before and after quantisation, and decoders, by the `kind` of their description; the rest of the description
+are the arguments of the class."""
+
+
+class Block(Protocol):
+    """A module that says how to make another like it."""
+
+    def describe(self) -> dict[str, Any]:
+        """Gives `kind` and the arguments of its class, in plain JSON values."""
+        ...
+
+
+def load_source(folder: Path, described: dict[str, Any]) -> FeatureSource:
+    """Reads a feature source, and checks that it is the one that the codebooks were made for.
+
+    Raises:
+        ValueError: If the files in the folder are another source's.
+    """
+    source = SOURCES[described["kind"]].load(folder, described)
+    if source.describe() != described:
+        raise ValueError(
+            f"{folder} does not hold the features that the codebooks were fitted on, its networks were exchanged: "
+            "make the tokenizer again with `asvr tokenizer fit`"
+        )
+    return source
+
+
+def save_blocks(folder: Path, blocks: dict[str, nn.Module | None]) -> dict[str, Any]:
+    """Writes the weights of blocks by name; gives their descriptions, None for those that are absent."""
+    present = {name: block for name, block in blocks.items() if block is not None}
+    weights = {}
+    for name, block in present.items():
+        weights |= {f"{name}.{key}": value.contiguous() for key, value in block.state_dict().items()}
+    if weights:
+        save_file(weights, folder / BLOCKS)
+    return {name: _described(block) for name, block in blocks.items()}
+
+
+def _described(block: nn.Module | None) -> dict[str, Any] | None:
+    return None if block is None else block.describe()  # type: ignore[operator]
+
+
+def load_blocks(folder: Path, described: dict[str, dict[str, Any] | None]) -> dict[str, nn.Module | None]:
+    """Builds described blocks and reads their weights, strictly."""
+    weights = load_file(folder / BLOCKS) if any(described.values()) else {}
+    return {name: _build(name, one, weights) if one else None for name, one in described.items()}
+
+
+def _build(name: str, described: dict[str, Any], weights: dict[str, Tensor]) -> nn.Module:
+    arguments = {key: value for key, value in described.items() if key != "kind"}
+    block = BLOCK_KINDS[described["kind"]](**arguments)
+    prefix = f"{name}."
+    block.load_state_dict({key[len(prefix) :]: value for key, value in weights.items() if key.startswith(prefix)})
+    return block
+
+
+def digest(facts: dict[str, Any]) -> str:
+    """Hashes plain values."""
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

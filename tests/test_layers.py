@@ -12,6 +12,7 @@ FILES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 MAY_IMPORT = {
     "interfaces": set(),
     "disk": set(),
+    "environment": set(),
     "losses": set(),
     "heads": {"losses", "interfaces"},
     "reports": set(),
@@ -21,9 +22,22 @@ MAY_IMPORT = {
     "models": {"targets", "data"},
     "evaluation": {"models", "data"},
     "world": {"data", "targets"},
+    "tokenizers": {"targets", "data", "interfaces", "disk", "environment"},
     "recipes": {"targets", "heads", "models", "data", "objective"},
-    "training": {"disk", "recipes", "objective", "models", "data", "targets", "interfaces"},
-    "studies": {"training", "evaluation", "reports", "recipes", "objective", "models", "data", "targets", "world"},
+    "training": {"disk", "environment", "recipes", "objective", "models", "data", "targets", "interfaces"},
+    "studies": {"training", "evaluation", "reports", "recipes", "objective", "models", "data", "targets", "tokenizers"}
+    | {"world"},
+        "training",
+        "evaluation",
+        "reports",
+        "recipes",
+        "objective",
+        "models",
+        "data",
+        "targets",
+        "world",
+        "tokenizers",
+    },
 }
 """Layers that a layer may import beside itself; `cli` and the package itself may import any."""
 

@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Callable, Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,28 +23,28 @@ class PreparedImage(NamedTuple):
     targets: dict[str, Tensor]
 
 
-def open_image(path: Path, *, record: str) -> Image.Image:
+def open_image(file: Path | BytesIO, *, record: str) -> Image.Image:
     """Reads an image file in full, as RGB.
 
     As in LLaVA, transparency is dropped, not blended, and the orientation noted by a camera is not applied.
 
     Args:
-        path: The file.
+        file: The file, or its bytes.
         record: Id of the record that shows it, for the error.
 
     Raises:
         ValueError: If the file is missing, cut short or no image.
     """
     try:
-        with Image.open(path) as image:
+        with Image.open(file) as image:
             image.load()
             # Straight to RGB, a palette with transparency warns.
             return (image.convert("RGBA") if image.mode == "P" else image).convert("RGB")
     except (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError) as error:
         # Pillow's decoders raise all of these on damaged files.
         raise ValueError(
-            f"{path}: record {record!r} needs this image, but it cannot be read ({error}). "
-            "Fetch the file again, or leave the record out."
+            f"{file if isinstance(file, Path) else 'bytes'}: record {record!r} needs this image, but it cannot be read "
+            f"({error}). Fetch the file again, or leave the record out."
         ) from error
 
 

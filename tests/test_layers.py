@@ -25,8 +25,7 @@ MAY_IMPORT = {
     "tokenizers": {"targets", "data", "interfaces", "disk", "environment"},
     "recipes": {"targets", "heads", "models", "data", "objective"},
     "training": {"disk", "environment", "recipes", "objective", "models", "data", "targets", "interfaces"},
-    "studies": {"training", "evaluation", "reports", "recipes", "objective", "models", "data", "targets", "tokenizers"}
-    | {"world"},
+    "studies": {
         "training",
         "evaluation",
         "reports",

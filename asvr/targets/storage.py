@@ -8,15 +8,30 @@ from typing import Any, Protocol
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from asvr.targets.blocks import AttentionProjection, ConvProjection, LinearProjection, ShortcutProjection
 from asvr.targets.features import FeatureSource, PixelPatches
+from asvr.targets.latents import AutoencoderLatents
+from asvr.targets.naflex import NaFlexFeatures
+from asvr.targets.pixel_decoder import PixelDecoder
 from asvr.targets.towers import TowerFeatures
 
 CONFIG, CODEBOOKS, BLOCKS = "visual_tokenizer.json", "codebooks.safetensors", "blocks.safetensors"
 
-SOURCES: dict[str, type[Any]] = {"tower": TowerFeatures, "pixels": PixelPatches}
+SOURCES: dict[str, type[Any]] = {
+    "tower": TowerFeatures,
+    "naflex": NaFlexFeatures,
+    "pixels": PixelPatches,
+    "latents": AutoencoderLatents,
+}
 """Feature sources by the `kind` of their description."""
 
-BLOCK_KINDS: dict[str, type[nn.Module]] = {}
+BLOCK_KINDS: dict[str, type[nn.Module]] = {
+    "linear": LinearProjection,
+    "attention": AttentionProjection,
+    "shortcut": ShortcutProjection,
+    "conv": ConvProjection,
+    "pixel_decoder": PixelDecoder,
+}
 """Blocks before and after quantisation, and decoders, by the `kind` of their description; the rest of the description
 are the arguments of the class."""
 
@@ -39,7 +54,7 @@ def load_source(folder: Path, described: dict[str, Any]) -> FeatureSource:
     if source.describe() != described:
         raise ValueError(
             f"{folder} does not hold the features that the codebooks were fitted on, its networks were exchanged: "
-            "make the tokenizer again with `asvr tokenizer fit`"
+            "make or import the tokenizer again"
         )
     return source
 
@@ -52,11 +67,12 @@ def save_blocks(folder: Path, blocks: dict[str, nn.Module | None]) -> dict[str, 
         weights |= {f"{name}.{key}": value.contiguous() for key, value in block.state_dict().items()}
     if weights:
         save_file(weights, folder / BLOCKS)
-    return {name: _described(block) for name, block in blocks.items()}
+    return {name: None if block is None else describe_block(block) for name, block in blocks.items()}
 
 
-def _described(block: nn.Module | None) -> dict[str, Any] | None:
-    return None if block is None else block.describe()  # type: ignore[operator]
+def describe_block(block: nn.Module) -> dict[str, Any]:
+    """Gives a block's kind and the arguments of its class."""
+    return block.describe()  # type: ignore[operator]
 
 
 def load_blocks(folder: Path, described: dict[str, dict[str, Any] | None]) -> dict[str, nn.Module | None]:

@@ -1,65 +1,22 @@
 """A language model and a vision tower → a stock `LlavaForConditionalGeneration` with its processor."""
 
-from pathlib import Path
-
 import torch
 from transformers import (
     AutoConfig,
-    AutoModel,
     AutoModelForCausalLM,
     AutoTokenizer,
-    CLIPVisionModel,
     LlavaConfig,
     LlavaForConditionalGeneration,
     LlavaProcessor,
     PretrainedConfig,
-    PreTrainedModel,
     PreTrainedTokenizerBase,
-    SiglipVisionModel,
 )
 from transformers.models.llava.modeling_llava import LlavaMultiModalProjector
 
-from asvr.models.grids import CLASS_TOKENS
-from asvr.targets.preparing import load_image_processor
+from asvr.targets.checkpoints import load_tower, load_tower_config, load_tower_processor, resolve
+from asvr.targets.towers import CLASS_TOKENS
 
 IMAGE_TOKEN = "<image>"
-EMBEDDED = {
-    "embedded:tower": Path(__file__).parents[1] / "world" / "assets" / "tower",
-    "embedded:language-model": Path(__file__).parents[1] / "world" / "assets" / "language_model",
-}
-"""Models that ship with the package, by the name a recipe calls them; every other name is the hub's or a folder's."""
-
-COMPOSITE = ("siglip", "clip")
-"""Checkpoints that hold a text tower beside the vision tower, by `model_type`."""
-
-VISION_PARTS = {
-    "siglip": SiglipVisionModel,
-    "siglip_vision_model": SiglipVisionModel,
-    "clip": CLIPVisionModel,
-    "clip_vision_model": CLIPVisionModel,
-}
-"""The vision half of checkpoints that hold a text tower too, by `model_type`."""
-
-
-def resolve(name: str) -> str:
-    """Gives what `from_pretrained` takes for a model's name in a recipe.
-
-    Raises:
-        FileNotFoundError: If the name looks like a folder (it starts with `.`, `/` or `~`) and there is none.
-    """
-    if name in EMBEDDED:
-        return str(EMBEDDED[name])
-    path = Path(name).expanduser()
-    if name[:1] in ("/", ".", "~") and not path.is_dir():
-        raise FileNotFoundError(f"no model folder {name}: give an existing folder, or a name on the Hugging Face hub")
-    return str(path) if path.is_dir() else name
-
-
-def load_tower(name: str) -> PreTrainedModel:
-    """Loads a vision tower, or the vision half of a checkpoint that has a text tower too."""
-    source = resolve(name)
-    model_class = VISION_PARTS.get(AutoConfig.from_pretrained(source).model_type, AutoModel)
-    return model_class.from_pretrained(source, dtype=torch.float32)
 
 
 def build_vlm(
@@ -100,9 +57,8 @@ def outline_vlm(
 ) -> tuple[LlavaForConditionalGeneration, LlavaProcessor]:
     """Makes what `build_vlm` makes, without weights (on the meta device), to check a recipe in seconds."""
     tokenizer = _load_tokenizer(language_model)
-    vision = AutoConfig.from_pretrained(resolve(vision_tower))
-    vision = vision.vision_config if vision.model_type in COMPOSITE else vision
-    config = _config(AutoConfig.from_pretrained(resolve(language_model)), vision, tokenizer, feature_layer)
+    text = AutoConfig.from_pretrained(resolve(language_model))
+    config = _config(text, load_tower_config(vision_tower), tokenizer, feature_layer)
     with torch.device("meta"):
         vlm = LlavaForConditionalGeneration(config)
     return vlm, _processor(tokenizer, vision_tower, config)
@@ -138,7 +94,7 @@ def _config(
 def _processor(tokenizer: PreTrainedTokenizerBase, vision_tower: str, config: LlavaConfig) -> LlavaProcessor:
     assert isinstance(config.vision_config, PretrainedConfig)
     return LlavaProcessor(
-        image_processor=load_image_processor(resolve(vision_tower)),
+        image_processor=load_tower_processor(vision_tower),
         tokenizer=tokenizer,
         patch_size=config.vision_config.patch_size,
         vision_feature_select_strategy=config.vision_feature_select_strategy,

@@ -2,8 +2,10 @@
 
 from transformers import CLIPVisionConfig, LlavaConfig, PretrainedConfig, SiglipVisionConfig
 
-CLASS_TOKENS: dict[type[PretrainedConfig], int] = {SiglipVisionConfig: 0, CLIPVisionConfig: 1}
-"""Tokens that a vision tower puts before its patches, by the class of its configuration."""
+from asvr.targets.towers import leading_tokens
+
+TOWERS = (SiglipVisionConfig, CLIPVisionConfig)
+"""Vision towers of the vision-language models that are trained here, by the class of their configuration."""
 
 DROPPED_TOKENS = {"full": 0, "default": 1}
 """Tokens that LLaVA takes away from the front, by `vision_feature_select_strategy`."""
@@ -22,13 +24,13 @@ def visual_grid(config: PretrainedConfig) -> tuple[int, int]:
             "arithmetic to asvr/models/grids.py."
         )
     tower, strategy = config.vision_config, config.vision_feature_select_strategy
-    if not isinstance(tower, (SiglipVisionConfig, CLIPVisionConfig)):
-        known = ", ".join(repr(kind.model_type) for kind in CLASS_TOKENS)
+    if not isinstance(tower, TOWERS):
+        known = ", ".join(repr(kind.model_type) for kind in TOWERS)
         raise ValueError(
             f"The visual tokens of a {type(tower).__name__} cannot be counted. Use a vision tower of type {known}, or "
             "add its arithmetic to asvr/models/grids.py."
         )
-    extra = CLASS_TOKENS[type(tower)] - DROPPED_TOKENS[strategy]
+    extra = leading_tokens(tower) - DROPPED_TOKENS[strategy]
     if extra:
         raise ValueError(
             f"A {tower.model_type!r} vision tower with vision_feature_select_strategy {strategy!r} gives {extra:+d} "

@@ -86,13 +86,28 @@ class PixelPatches(nn.Module):
 
 
 def patch_grid(prepare: Callable[[Image], Tensor], patch_size: int) -> Grid:
-    """Counts the rows and columns of patches that an image processor's pixels have."""
-    height, width = prepare(new_image()).shape[-2:]
+    """Counts the rows and columns of patches that an image processor's pixels have; errors are `prepared_size`'s."""
+    height, width = prepared_size(prepare)
     return height // patch_size, width // patch_size
 
 
-def new_image() -> Image:
-    """Gives a black square, to find out what an image processor makes of one."""
+def prepared_size(prepare: Callable[[Image], Tensor]) -> tuple[int, int]:
+    """Gives the height and width in pixels that pictures are prepared to.
+
+    Raises:
+        ValueError: If they depend on the picture's proportions, so that there is no one grid.
+    """
+    square, wide, tall = (prepare(new_image(*size)).shape[-2:] for size in ((64, 64), (96, 64), (64, 96)))
+    if not square == wide == tall:
+        raise ValueError(
+            f"the image processor makes {square[0]}x{square[1]} pixels of a square picture, {wide[0]}x{wide[1]} of a "
+            "wider one, but visual tokens need one grid: give an `image_size`"
+        )
+    return square[0], square[1]
+
+
+def new_image(width: int = 64, height: int = 64) -> Image:
+    """Gives a black picture, to find out what an image processor makes of one."""
     from PIL import Image as images
 
-    return images.new("RGB", (64, 64))
+    return images.new("RGB", (width, height))

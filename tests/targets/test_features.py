@@ -1,4 +1,3 @@
-import pytest
 import torch
 from transformers import (
     CLIPVisionConfig,
@@ -57,10 +56,3 @@ def test_a_siglip_tower_keeps_every_token_of_the_last_layer_but_one() -> None:
     assert len(states) == 4
     assert torch.equal(TowerFeatures(tower, square(8))(pixels), states[2])
     assert torch.equal(TowerFeatures(tower, square(8), 0)(pixels), states[0])
-
-
-@pytest.mark.parametrize("layer", [4, -5])
-def test_a_layer_that_is_not_there_is_refused(layer: int) -> None:
-    tower = SiglipVisionModel(SiglipVisionConfig(image_size=8, patch_size=4, **SIZES))
-    with pytest.raises(ValueError, match=rf"layer {layer} of a vision tower with 4 hidden states: choose -2"):
-        TowerFeatures(tower, square(8), layer)

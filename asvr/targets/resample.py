@@ -19,5 +19,6 @@ def resample(
     if source == grid:
         return features
     assert features.shape[1] == source[0] * source[1], f"{features.shape[1]} features for a grid of {source}"
-    maps = features.float().transpose(1, 2).unflatten(2, source)
+    # Contiguous, since torch 2.13 resizes some strided maps to a single column wrongly.
+    maps = features.float().transpose(1, 2).contiguous().unflatten(2, source)
     return F.interpolate(maps, size=grid, mode="bilinear", antialias=True).flatten(2).transpose(1, 2)

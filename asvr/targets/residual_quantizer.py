@@ -7,6 +7,9 @@ from torch import Tensor, nn
 MAX_DISTANCES = 2**24
 """Distances that may exist at once (64 MiB in fp32): 1,024 vectors against 16,384 codes."""
 
+EXACT_CODES = 1024
+"""Code vectors held in fp64 at once."""
+
 ROUNDING = 1e-5
 """Two squared distances closer than this share of the numbers they are computed from are compared again in fp64."""
 
@@ -19,7 +22,7 @@ def nearest(vectors: Float[Tensor, "vectors dim"], codebook: Float[Tensor, "code
     decide is decided in fp64: a vector has the same code in every batch.
     """
     assert vectors.dtype == codebook.dtype == torch.float32
-    squares = codebook.square().sum(1)
+    squares = torch.linalg.vector_norm(codebook, dim=1).square()
     rows = max(1, MAX_DISTANCES // len(codebook))
     chunks = [_nearest(part, codebook, squares) for part in vectors.split(rows)]
     return torch.cat(chunks) if chunks else vectors.new_empty(0, dtype=torch.long)
@@ -33,16 +36,21 @@ def _nearest(vectors: Tensor, codebook: Tensor, squares: Tensor) -> Tensor:
     second = distances.scatter_(1, codes.unsqueeze(1), torch.inf).amin(1)
     scale = vectors.square().sum(1) + squares.amax()
     close = (second - least <= ROUNDING * scale).nonzero().squeeze(1)
-    # As many at once as fp64 gives the same number of bytes.
-    for part in close.split(max(1, MAX_DISTANCES // 2 // len(codebook))):
-        codes[part] = _nearest_exactly(vectors[part].double(), codebook.double())
+    for part in close.split(max(1, MAX_DISTANCES // 4 // len(codebook))):
+        codes[part] = _nearest_exactly(vectors[part].double(), codebook)
     return codes
 
 
 def _nearest_exactly(vectors: Tensor, codebook: Tensor) -> Tensor:
-    squares = codebook.square().sum(1)
-    distances = torch.addmm(squares, vectors, codebook.T, alpha=-2)
-    scale = vectors.square().sum(1, keepdim=True) + squares.amax()
+    parts, greatest = [], vectors.new_zeros(())
+    # Code vectors in parts, since all of them in fp64 would take more memory than the search itself.
+    for part in codebook.split(EXACT_CODES):
+        exact = part.double()
+        squares = exact.square().sum(1)
+        parts.append(torch.addmm(squares, vectors, exact.T, alpha=-2))
+        greatest = torch.maximum(greatest, squares.amax())
+    distances = torch.cat(parts, 1)
+    scale = vectors.square().sum(1, keepdim=True) + greatest
     # The first of the equal ones: argmax of booleans on every device.
     return (distances <= distances.amin(1, keepdim=True) + 1e-14 * scale).int().argmax(1)
 

@@ -17,7 +17,7 @@ from asvr.interfaces import TargetEncoder
 from asvr.targets.features import FeatureSource
 from asvr.targets.resample import Grid, resample
 from asvr.targets.residual_quantizer import ResidualQuantizer
-from asvr.targets.storage import CODEBOOKS, CONFIG, digest, load_blocks, load_source, save_blocks
+from asvr.targets.storage import CODEBOOKS, CONFIG, describe_block, digest, load_blocks, load_source, save_blocks
 from asvr.targets.towers import TowerFeatures, fingerprint
 
 
@@ -117,7 +117,7 @@ class VisualTokenizer(TargetEncoder):
         return {
             "features": self.features.describe(),
             "preprocessing": self.features.processor.to_dict(),
-            "pre_sha256": None if self.pre is None else fingerprint(self.pre),
+            "pre": None if self.pre is None else {**describe_block(self.pre), "sha256": fingerprint(self.pre)},
             "codebooks_sha256": fingerprint(self.quantizer),
             "depth": self.quantizer.depth,
             "grid": list(self.grid),
@@ -171,10 +171,16 @@ class VisualTokenizer(TargetEncoder):
         if blocks["pre"] is None and quantizer.dim != features.dim:
             raise ValueError(
                 f"{folder}: codebooks {quantizer.dim} wide for features {features.dim} wide: "
-                "its files come from two tokenizers; make it again with `asvr tokenizer fit`"
+                "its files come from two tokenizers; make or import it again"
             )
-        rows, columns = grid or config["grid"]
-        return cls(features, quantizer, **blocks, grid=(rows, columns), about=config["about"])
+        rows, columns = config["grid"]
+        tokenizer = cls(features, quantizer, **blocks, grid=(rows, columns), about=config["about"])
+        if fingerprint(quantizer) != config["codebooks_sha256"]:
+            raise ValueError(
+                f"{folder}: the codebooks are not those that {CONFIG} describes: its files come from two tokenizers; "
+                "make or import it again"
+            )
+        return tokenizer if grid is None else tokenizer.with_grid(grid)
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -186,7 +192,8 @@ def read_config(folder: Path) -> dict[str, Any]:
     """
     if not (folder / CONFIG).is_file():
         raise FileNotFoundError(
-            f"{folder} holds no visual tokenizer ({CONFIG} is missing): make one with `asvr tokenizer fit`"
+            f"{folder} holds no visual tokenizer ({CONFIG} is missing): make one with `asvr tokenizer fit`, `train` or "
+            "`import`"
         )
     try:
         return json.loads((folder / CONFIG).read_text())
@@ -201,6 +208,4 @@ def read_quantizer(folder: Path, config: dict[str, Any]) -> ResidualQuantizer:
 
 def damaged(folder: Path, error: Exception) -> ValueError:
     """Makes the error of a folder whose files cannot be read."""
-    return ValueError(
-        f"{folder}: the visual tokenizer's files are damaged ({error}): make it again with `asvr tokenizer fit`"
-    )
+    return ValueError(f"{folder}: the visual tokenizer's files are damaged ({error}): make or import it again")

@@ -77,3 +77,36 @@ def test_vectors_of_another_width_are_refused() -> None:
     _, codebooks = example()
     with pytest.raises(ValueError, match=r"vectors 5 wide for codebooks 6 wide: the tokenizer is another model's"):
         ResidualQuantizer(codebooks).encode(torch.zeros(2, 5))
+
+
+def test_a_vector_has_the_same_code_in_every_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Codes in pairs that lie closer together than fp32 can tell at this distance from the origin.
+    torch.manual_seed(0)
+    centre = 1000 * torch.randn(1, 48)
+    near = centre + torch.randn(40, 48)
+    codebook = torch.cat([near, near + 1e-3 * torch.randn(40, 48)])
+    vectors = centre + torch.randn(300, 48)
+    together = nearest(vectors, codebook)
+    assert torch.equal(torch.cat([nearest(one, codebook) for one in vectors.split(1)]), together)
+    assert torch.equal(together, brute_force(vectors, codebook.unsqueeze(0)).squeeze(1))
+    # What fp32 alone gives is wrong here, so the identity is not for nothing.
+    in_fp32 = torch.addmm(codebook.square().sum(1), vectors, codebook.T, alpha=-2).argmin(1)
+    assert not torch.equal(in_fp32, together)
+    monkeypatch.setattr(residual_quantizer, "EXACT_CODES", 7)
+    assert torch.equal(nearest(vectors, codebook), together)
+
+
+def test_equal_code_vectors_give_the_first() -> None:
+    codebook = torch.ones(1000, 5)
+    assert not nearest(torch.randn(20, 5), codebook).any()
+
+
+def test_a_shared_codebook_is_stored_once_and_searched_at_every_depth() -> None:
+    vectors, codebooks = example()
+    shared = ResidualQuantizer(codebooks[:1], depth=3)
+    assert shared.books.shape == (1, 16, 6) and shared.codebooks.shape == (3, 16, 6)
+    assert torch.equal(shared.encode(vectors), brute_force(vectors, codebooks[:1].repeat(3, 1, 1)))
+    codes = shared.encode(vectors)
+    torch.testing.assert_close(shared.quantised(codes), shared.lookup(codes).sum(-2))
+    with pytest.raises(ValueError, match="2 codebooks for a depth of 3: give one, or one for each depth"):
+        ResidualQuantizer(codebooks[:2], depth=3)

@@ -8,9 +8,10 @@ from safetensors.torch import save_file
 from transformers import SiglipImageProcessorPil
 
 from asvr.targets.features import PixelPatches
-from asvr.targets.fit import fit_tokenizer
 from asvr.targets.tokenizer import VisualTokenizer
-from tests.parts import PATCH_SIZE, pictures, write_tower
+from asvr.tokenizers.fit import fit_tokenizer
+from asvr.tokenizers.settings import FitSettings
+from tests.parts import PATCH_SIZE, Album, pictures, write_tower
 
 
 def codes(tokenizer: VisualTokenizer) -> torch.Tensor:
@@ -35,7 +36,8 @@ def test_saved_and_loaded_gives_equal_codes(folder: Path, tmp_path: Path) -> Non
 
 def test_pixel_codes_survive_saving(parts: Path, tmp_path: Path) -> None:
     processor = SiglipImageProcessorPil.from_pretrained(parts / "tower")
-    ours = fit_tokenizer(PixelPatches(processor, PATCH_SIZE), pictures(12), depth=2, num_codes=8)
+    settings = FitSettings(depth=2, num_codes=8)
+    ours = fit_tokenizer(PixelPatches(processor, PATCH_SIZE), Album(pictures(12)), settings=settings)
     ours.save_pretrained(tmp_path / "pixels")
     again = VisualTokenizer.from_pretrained(tmp_path / "pixels")
     assert torch.equal(codes(again), codes(ours)) and again.grid == (2, 2) and again.tower_sha256 is None
@@ -45,7 +47,7 @@ def test_it_is_fitted_on_its_own_features_and_judged_on_others(folder: Path) -> 
     about = VisualTokenizer.from_pretrained(folder).about
     assert (
         about["images"] == 40
-        and [set(depth) for depth in about["health"]] == [{"usage", "perplexity", "residual_energy"}] * 3
+        and [set(depth) for depth in about["health"]] == [{"codes", "usage", "perplexity", "residual_energy"}] * 3
     )
     energies = [depth["residual_energy"] for depth in about["health"]]
     assert 1 > energies[0] > energies[1] > energies[2] > 0
@@ -58,13 +60,21 @@ def test_a_folder_without_a_tokenizer_says_how_to_make_one(tmp_path: Path) -> No
 
 def test_a_tower_that_was_exchanged_is_noticed(folder: Path) -> None:
     write_tower(folder / "tower", seed=7)
-    with pytest.raises(ValueError, match=r"features that the codebooks were fitted on, .* make the tokenizer again"):
+    with pytest.raises(
+        ValueError, match=r"features that the codebooks were fitted on, .* make or import the tokenizer again"
+    ):
         VisualTokenizer.from_pretrained(folder)
 
 
 def test_codebooks_of_another_width_are_noticed(folder: Path) -> None:
     save_file({"codebooks": torch.zeros(3, 8, 5)}, folder / "codebooks.safetensors")
     with pytest.raises(ValueError, match="codebooks 5 wide for features 32 wide"):
+        VisualTokenizer.from_pretrained(folder)
+
+
+def test_codebooks_of_another_tokenizer_are_noticed(folder: Path) -> None:
+    save_file({"codebooks": torch.zeros(3, 8, 32)}, folder / "codebooks.safetensors")
+    with pytest.raises(ValueError, match=r"the codebooks are not those that visual_tokenizer.json describes"):
         VisualTokenizer.from_pretrained(folder)
 
 
@@ -78,7 +88,9 @@ def test_damaged_files_are_named(damage: str, folder: Path) -> None:
     else:
         path = folder / "visual_tokenizer.json"
         path.write_text(path.read_text()[:-20])
-    with pytest.raises(ValueError, match=r"tokenizer: the visual tokenizer's files are damaged .* make it again"):
+    with pytest.raises(
+        ValueError, match=r"tokenizer: the visual tokenizer's files are damaged .* make or import it again"
+    ):
         VisualTokenizer.from_pretrained(folder)
 
 

@@ -25,12 +25,25 @@ def writing(path: Path) -> Iterator[None]:
         ) from error
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Writes a text file so that a reader finds the old one, or the new one in full."""
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Gives a name to write a file under, so that a reader of `path` finds the old file, or the new one in full.
+
+    Raises:
+        OSError: If writing fails; the old file is left as it was.
+    """
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
         with writing(path):
-            partial.write_text(text)
+            yield partial
             partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Writes a file in full or not at all, also after a power cut."""
+    with replacing(path) as partial, partial.open("wb") as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+        file.flush()
+        os.fsync(file.fileno())

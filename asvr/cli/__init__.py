@@ -15,6 +15,7 @@ from asvr.cli.demo import demo
 from asvr.cli.evaluate import evaluate
 from asvr.cli.recipes import recipes
 from asvr.cli.study import study
+from asvr.cli.targets import app as targets
 from asvr.cli.tokenizer import app as tokenizer
 from asvr.cli.train import train
 from asvr.cli.world import app as world
@@ -32,6 +33,7 @@ app.command()(study)
 app.command()(evaluate)
 app.command()(compare)
 app.add_typer(tokenizer, name="tokenizer")
+app.add_typer(targets, name="targets")
 app.add_typer(world, name="world")
 
 

@@ -22,6 +22,7 @@ def study(
     out: Annotated[Path, typer.Option(help="Folder of the study; the same command continues it.")],
     unlabelled: Annotated[Path | None, typer.Option(help="Records without text, for recipes that take them.")] = None,
     tokenizer: Annotated[Path | None, typer.Option(help="Visual tokenizer of every visual loss.")] = None,
+    cache: Annotated[Path | None, typer.Option(help="Its codes of all pictures, from `asvr targets cache`.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="PATH=VALUE, in every recipe that has it.")] = None,
     equal_time: Annotated[
         str | None, typer.Option(help="Also train the baseline for as many seconds as this recipe.")
@@ -36,7 +37,7 @@ def study(
     from asvr.studies.plan import Study
     from asvr.studies.run import default_jobs, run_study
 
-    arms = plan_arms(recipes, changes_of(set_ or []), tokenizer=tokenizer, equal_time=equal_time)
+    arms = plan_arms(recipes, changes_of(set_ or []), tokenizer=tokenizer, cache=cache, equal_time=equal_time)
     stages = [stage.name for stage in arms[0].recipe.stages]
     sources = stage_sources(data, images, stages)
     folder = sources[stages[-1]][0].images if stages[-1] in sources else None
@@ -54,20 +55,27 @@ def study(
 
 
 def plan_arms(
-    recipes: list[str], changes: dict[str, str], *, tokenizer: Path | None, equal_time: str | None
+    recipes: list[str],
+    changes: dict[str, str],
+    *,
+    tokenizer: Path | None,
+    cache: Path | None,
+    equal_time: str | None,
 ) -> "tuple[Arm, ...]":
     """Turns recipes into arms of a study.
 
     Raises:
         ValueError: If a change fits none of the recipes, or a name is unknown.
     """
-    from asvr.recipes.derive import tokenizer_changes
+    from asvr.recipes.derive import cache_changes, tokenizer_changes
     from asvr.studies.plan import Arm, change
 
     found = [find_recipe(name) for name in recipes]
     arms = []
     for recipe in found:
-        changed = change(recipe, {**changes, **(tokenizer_changes(recipe, tokenizer) if tokenizer else {})})
+        targets = tokenizer_changes(recipe, tokenizer) if tokenizer else {}
+        targets |= cache_changes(recipe, cache) if cache else {}
+        changed = change(recipe, {**changes, **targets})
         arms.append(Arm(name=recipe.name, recipe=changed, note=recipe.source))
     for path in changes:
         if all(change(recipe, {path: changes[path]}) == recipe for recipe in found):

@@ -20,6 +20,9 @@ def train(
         Path | None, typer.Option(help="Records without text, for recipes that take unlabelled pictures.")
     ] = None,
     tokenizer: Annotated[Path | None, typer.Option(help="Visual tokenizer of every visual loss.")] = None,
+    cache: Annotated[
+        Path | None, typer.Option(help="Its codes of all pictures, from `asvr targets cache`; no tokenizer runs then.")
+    ] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="PATH=VALUE: change a field of the recipe.")] = None,
     seed: Annotated[int, typer.Option(help="Decides initial weights and the order of the data.")] = 0,
     micro_batch: Annotated[int, typer.Option(min=1, help="Conversations per device and forward pass.")] = 32,
@@ -30,17 +33,20 @@ def train(
     check_images: Annotated[bool, typer.Option(help="Open every image once before training.")] = True,
 ) -> None:
     """Train a recipe, stage after stage; the same command continues a run that was cut short."""
-    from asvr.recipes.derive import derive, tokenizer_changes
+    from asvr.derive import derive
+    from asvr.recipes.derive import cache_changes, tokenizer_changes
     from asvr.training.run import run_recipe
     from asvr.training.stage import Machine
 
     named = find_recipe(recipe)
-    tokenizers = tokenizer_changes(named, tokenizer) if tokenizer else {}
-    if tokenizer is not None and not tokenizers:
-        raise ValueError(
-            f"recipe {recipe!r} has no visual loss, so --tokenizer {tokenizer} would change nothing: leave it out"
-        )
-    derived = derive(named, {**changes_of(set_ or []), **tokenizers})
+    targets = tokenizer_changes(named, tokenizer) if tokenizer else {}
+    targets |= cache_changes(named, cache) if cache else {}
+    for option, folder in (("--tokenizer", tokenizer), ("--cache", cache)):
+        if folder is not None and not targets:
+            raise ValueError(
+                f"recipe {recipe!r} has no visual loss, so {option} {folder} would change nothing: leave it out"
+            )
+    derived = derive(named, {**changes_of(set_ or []), **targets})
     stages = [stage.name for stage in derived.stages]
     machine = Machine(
         micro_batch=micro_batch,

@@ -5,9 +5,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from transformers import LlavaForConditionalGeneration
+
 from asvr.heads.depth_transformer import DepthTransformer
+from asvr.models.grids import visual_grid
 from asvr.objective import Alignment, Supervision
+from asvr.targets.cache import CachedCodes
+from asvr.targets.own_tower import OwnTowerCodes
 from asvr.targets.tokenizer import VisualTokenizer
+
+CodeTargets = VisualTokenizer | OwnTowerCodes | CachedCodes
+"""Target encoders that give codes, and hold the codebooks that a head looks them up in."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,16 +39,32 @@ class CodesSpec:
 
     Args:
         tokenizer: Folder of a visual tokenizer.
-        own_tower: Whether its features must be those of the model's own vision tower; a tokenizer of another tower
-            is then refused.
+        own_tower: Whether the codes are of the very features that the model's own frozen vision tower computes, so
+            that one tower runs, not two; a tokenizer of another tower is then refused.
+        resample: Whether features are resampled to the grid of the model's visual tokens where the tokenizer's grid
+            is another; it is refused otherwise.
+        cache: Folder with the tokenizer's codes of all pictures (`asvr targets cache`), so that no tower runs for them;
+            None computes the codes while training.
     """
 
     tokenizer: str
     own_tower: bool = False
+    resample: bool = False
+    cache: str | None = None
 
-    def build(self) -> VisualTokenizer:
-        """Loads the tokenizer."""
-        return VisualTokenizer.from_pretrained(self.tokenizer)
+    def load(self, grid: tuple[int, int]) -> VisualTokenizer | CachedCodes:
+        """Loads the tokenizer, or opens the cache of its codes, for a model whose visual tokens have a grid."""
+        wanted = grid if self.resample else None
+        if self.cache is not None:
+            return CachedCodes.open(self.cache, self.tokenizer, grid=wanted)
+        return VisualTokenizer.from_pretrained(self.tokenizer, grid=wanted)
+
+    def build(self, vlm: LlavaForConditionalGeneration) -> CodeTargets:
+        """Loads the tokenizer, and lets it look at the model's own tower where that is meant."""
+        target = self.load(visual_grid(vlm.config))
+        if self.own_tower and isinstance(target, VisualTokenizer):
+            return OwnTowerCodes(target, vlm.model.vision_tower)
+        return target
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +75,7 @@ class DepthTransformerSpec:
     num_layers: int = 3
     head_width: int = 128
 
-    def build(self, hidden_size: int, target: VisualTokenizer) -> DepthTransformer:
+    def build(self, hidden_size: int, target: CodeTargets) -> DepthTransformer:
         """Makes a fresh head for a target's codes."""
         return DepthTransformer(
             hidden_size,
@@ -75,10 +99,10 @@ class SupervisionSpec:
         if not 0 <= self.weight < math.inf:
             raise ValueError(f"supervision.weight is {self.weight}: it must be a number from zero up")
 
-    def build(self, hidden_size: int) -> Supervision:
+    def build(self, vlm: LlavaForConditionalGeneration) -> Supervision:
         """Loads the target and makes a fresh head."""
-        target = self.target.build()
-        return Supervision(target, self.head.build(hidden_size, target), self.weight)
+        target = self.target.build(vlm)
+        return Supervision(target, self.head.build(vlm.config.get_text_config().hidden_size, target), self.weight)
 
 
 @dataclass(frozen=True, kw_only=True)

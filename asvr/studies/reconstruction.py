@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Int
@@ -11,7 +12,7 @@ from torch import Tensor
 from asvr.data.collate import Collator
 from asvr.data.conversation import Conversation
 from asvr.objective import align
-from asvr.recipes.spec import Recipe
+from asvr.recipes.spec import CodeTargets, Recipe
 from asvr.training.prepare import build_dataset
 from asvr.training.stage import build_objective
 
@@ -25,24 +26,23 @@ def write_reconstruction(recipe: Recipe, run: Path, pictures: Sequence[Path], *,
     Figures are of the recipe's first visual loss; accuracies are shares of codes, per depth. `most_frequent` is the
     share that is right when the commonest code of these pictures is always chosen.
     """
-    name, spec = next(iter(recipe.stages[-1].supervision.items()))
-    target = spec.target.build()
+    name = next(iter(recipe.stages[-1].supervision))
     moments = {"untrained": None, **{stage.name: run / stage.name for stage in recipe.stages}}
     results = {moment: read_codes(recipe, folder, pictures, seed=seed) for moment, folder in moments.items()}
-    codes = results["untrained"][0]
+    codes = results["untrained"].codes
     commonest = codes.flatten(0, 1).mode(0).values
     content = {
         "supervision": name,
-        "grid": list(target.grid),
-        "num_codes": target.quantizer.num_codes,
+        "grid": list(results["untrained"].target.grid),
+        "num_codes": results["untrained"].target.quantizer.num_codes,
         "num_pictures": len(pictures),
-        "accuracy": {moment: _share(codes == guessed) for moment, (_, guessed) in results.items()},
+        "accuracy": {moment: _share(codes == found.guessed) for moment, found in results.items()},
         "most_frequent": _share(codes == commonest),
         "pictures": [
             {
                 "image": str(path.resolve()),
                 "codes": codes[index].tolist(),
-                "reconstructed": {moment: guessed[index].tolist() for moment, (_, guessed) in results.items()},
+                "reconstructed": {moment: found.guessed[index].tolist() for moment, found in results.items()},
             }
             for index, path in enumerate(pictures[:NUM_SHOWN])
         ],
@@ -50,10 +50,22 @@ def write_reconstruction(recipe: Recipe, run: Path, pictures: Sequence[Path], *,
     (run / "reconstruction.json").write_text(json.dumps(content) + "\n")
 
 
+class Reconstruction(NamedTuple):
+    """Codes of pictures, and what a head makes of a model's hidden states.
+
+    Args:
+        codes: The targets.
+        guessed: The head's own choice.
+        target: The target encoder.
+    """
+
+    codes: Int[Tensor, "pictures positions depth"]
+    guessed: Int[Tensor, "pictures positions depth"]
+    target: CodeTargets
+
+
 @torch.no_grad()
-def read_codes(
-    recipe: Recipe, previous: Path | None, pictures: Sequence[Path], *, seed: int
-) -> tuple[Int[Tensor, "pictures positions depth"], Int[Tensor, "pictures positions depth"]]:
+def read_codes(recipe: Recipe, previous: Path | None, pictures: Sequence[Path], *, seed: int) -> Reconstruction:
     """Gives the codes of pictures, and what the head of a finished stage makes of the model's hidden states."""
     stage = recipe.stages[-1]
     objective, processor = build_objective(recipe, stage, previous, seed=seed)
@@ -70,7 +82,9 @@ def read_codes(
     name, term = next(objective.terms())
     codes = term.target.encode(batch["targets"][name])
     visual = states[align(batch["visual_mask"], objective.alignment)]
-    return codes, term.head.reconstruct(visual).view_as(codes)  # type: ignore[attr-defined]
+    guessed = term.head.reconstruct(visual).view_as(codes)  # type: ignore[attr-defined]
+    assert isinstance(term.target, CodeTargets)
+    return Reconstruction(codes, guessed, term.target)
 
 
 def _share(right: Tensor) -> list[float]:

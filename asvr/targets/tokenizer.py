@@ -112,11 +112,16 @@ class VisualTokenizer(TargetEncoder):
         """Identifies the vision tower whose features are quantised; None where they are no tower's."""
         return fingerprint(self.features.tower) if isinstance(self.features, TowerFeatures) else None
 
+    @property
+    def preprocessing(self) -> dict[str, Any]:
+        """Says how pictures are prepared, in the image processor's own plain values."""
+        return self.features.processor.to_dict()
+
     def identity(self) -> dict[str, Any]:
         """Says everything that can change a code, in plain values: equal identities give equal codes."""
         return {
             "features": self.features.describe(),
-            "preprocessing": self.features.processor.to_dict(),
+            "preprocessing": self.preprocessing,
             "pre": None if self.pre is None else {**describe_block(self.pre), "sha256": fingerprint(self.pre)},
             "codebooks_sha256": fingerprint(self.quantizer),
             "depth": self.quantizer.depth,

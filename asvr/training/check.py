@@ -1,29 +1,27 @@
 """Checks every stage, image and conversation before the first stage trains."""
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
 
 import torch
-from rich.progress import Progress
-from transformers import LlavaForConditionalGeneration, PretrainedConfig
+from transformers import LlavaForConditionalGeneration, LlavaProcessor, PretrainedConfig
 
 from asvr.data.conversation import Conversation
 from asvr.data.dataset import token_report
-from asvr.data.images import open_image
 from asvr.data.template import Encoded
-from asvr.models.build import load_tower, outline_vlm
+from asvr.models.build import outline_vlm
+from asvr.models.grids import visual_grid
 from asvr.objective import Objective, Supervision
 from asvr.recipes.spec import Recipe, Stage
+from asvr.targets.checkpoints import load_tower
 from asvr.targets.towers import fingerprint
+from asvr.training.check_pictures import check_pictures
+from asvr.training.check_target import check_grid, check_own_tower, check_view
 from asvr.training.freeze import set_trainable
-from asvr.training.prepare import build_encoder, check_grid
+from asvr.training.prepare import build_encoder
 from asvr.training.stage import Machine, StageInputs
-
-IMAGES_AT_ONCE = 1024
 
 log = logging.getLogger(__name__)
 
@@ -59,8 +57,11 @@ def check_inputs(
     tower = cache(lambda: fingerprint(load_tower(recipe.model.vision_tower)))
     for stage in stages:
         machine.accumulation(stage.optimisation.batch_size)
-        check_stage(recipe, stage, vlm, tower)
-    faults = _faulty_images(inputs.values(), machine, skip_bad) if machine.check_images else {}
+        check_stage(recipe, stage, vlm, tower, processor)
+    faults = {}
+    if machine.check_images:
+        grid = visual_grid(vlm.config)
+        faults = check_pictures(recipe, inputs, grid, progress=machine.progress, skip_bad=skip_bad)
     checked = {}
     for stage in stages:
         encode = _checked(recipe, stage, build_encoder(stage, vlm.config, processor))
@@ -97,7 +98,11 @@ def check_feature_layer(recipe: Recipe, vlm: LlavaForConditionalGeneration) -> N
 
 
 def check_stage(
-    recipe: Recipe, stage: Stage, vlm: LlavaForConditionalGeneration, tower: Callable[[], str]
+    recipe: Recipe,
+    stage: Stage,
+    vlm: LlavaForConditionalGeneration,
+    tower: Callable[[], str],
+    processor: LlavaProcessor,
 ) -> dict[str, int]:
     """Checks a stage's tokenizers and trained parameters against a model without weights.
 
@@ -106,55 +111,32 @@ def check_stage(
         stage: One of its stages.
         vlm: The recipe's model on the meta device.
         tower: Gives the fingerprint of its vision tower.
+        processor: The model's processor.
 
     Returns:
         Number of trained parameters under each prefix.
 
     Raises:
-        ValueError: If a tokenizer has another grid or is of another tower, or a prefix trains nothing.
+        ValueError: If a tokenizer does not fit the model, or a prefix trains nothing.
     """
     supervision = {}
     for name, spec in stage.supervision.items():
-        target = spec.target.build()
+        target = spec.target.load(visual_grid(vlm.config))
         check_grid(name, spec, target, vlm.config)
-        if spec.target.own_tower and target.tower_sha256 != tower():
-            raise ValueError(
-                f"supervision {name!r}: the tokenizer {spec.target.tokenizer} was fitted on another vision tower than "
-                "the model's: fit one with `asvr tokenizer fit --tower ...`, or set "
-                f"stages.{stage.name}.supervision.{name}.target.own_tower=false if the difference is meant"
-            )
+        check_view(name, spec, target, processor)
+        if spec.target.own_tower:
+            check_own_tower(f"stages.{stage.name}.supervision.{name}.target", target, tower, processor)
         with torch.device("meta"):
             head = spec.head.build(vlm.config.get_text_config().hidden_size, target)
         supervision[name] = Supervision(target, head, spec.weight)
-    return set_trainable(Objective(vlm, supervision, recipe.alignment), stage.trainable)
-
-
-def _faulty_images(inputs: Iterable[StageInputs], machine: Machine, skip_bad: bool) -> dict[str, str]:
-    """Opens each image once; gives what is wrong by path, or raises at the first fault."""
-    shown_by: dict[str, str] = {}
-    for given in inputs:
-        for one in (*given.conversations, *given.companions):
-            for path in one.images:
-                shown_by.setdefault(path, one.id)
-    paths, faults = list(shown_by), {}
-    with ThreadPoolExecutor() as pool, Progress(transient=True, disable=not machine.progress) as progress:
-        task = progress.add_task("opening images", total=len(paths))
-        for start in range(0, len(paths), IMAGES_AT_ONCE):
-            part = paths[start : start + IMAGES_AT_ONCE]
-            for path, fault in zip(part, pool.map(lambda path: _fault(path, shown_by[path]), part), strict=True):
-                progress.advance(task)
-                if fault is not None and not skip_bad:
-                    raise fault
-                faults |= {} if fault is None else {path: str(fault)}
-    return faults
-
-
-def _fault(path: str, record: str) -> ValueError | None:
-    try:
-        open_image(Path(path), record=record)
-    except ValueError as error:
-        return error
-    return None
+    trained = set_trainable(Objective(vlm, supervision, recipe.alignment), stage.trainable)
+    own = [name for name, spec in stage.supervision.items() if spec.target.own_tower and spec.target.cache is None]
+    if own and any(parameter.requires_grad for parameter in vlm.model.vision_tower.parameters()):
+        raise ValueError(
+            f"stage {stage.name!r} trains the vision tower whose features are the targets of {', '.join(own)}: they "
+            "would move. Leave the tower out of `trainable`, or set target.own_tower=false"
+        )
+    return trained
 
 
 def _checked(

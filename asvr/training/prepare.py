@@ -10,12 +10,12 @@ from transformers import AutoProcessor, LlavaForConditionalGeneration, LlavaProc
 from asvr.data.conversation import Conversation
 from asvr.data.dataset import ConversationDataset
 from asvr.data.template import TEMPLATES, Encoded, encode
-from asvr.interfaces import TargetEncoder
 from asvr.models.build import IMAGE_TOKEN, build_vlm
 from asvr.models.grids import visual_grid
 from asvr.objective import Objective, Supervision
-from asvr.recipes.spec import Recipe, Stage, SupervisionSpec
+from asvr.recipes.spec import Recipe, Stage
 from asvr.targets.preparing import ImagePreparer
+from asvr.training.check_target import check_grid
 
 CACHE_BYTES = 2**30
 """Prepared images kept in memory: all of a laptop-size data set, a drop of a real one."""
@@ -79,23 +79,10 @@ def build_supervision(stage: Stage, vlm: LlavaForConditionalGeneration, *, seed:
     for offset, (name, spec) in enumerate(stage.supervision.items()):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed + 1_000 + offset)
-            term = spec.build(vlm.config.get_text_config().hidden_size)
+            term = spec.build(vlm)
         check_grid(name, spec, term.target, vlm.config)
         supervision[name] = term
     return supervision
-
-
-def check_grid(name: str, spec: SupervisionSpec, target: TargetEncoder, config: PretrainedConfig) -> None:
-    """Refuses a target whose grid is not that of the model's visual tokens.
-
-    Raises:
-        ValueError: If they differ.
-    """
-    if target.grid != visual_grid(config):
-        raise ValueError(
-            f"supervision {name!r}: the tokenizer {spec.target.tokenizer} has the grid {target.grid}, but an image has "
-            f"{visual_grid(config)} visual tokens in the model: fit a tokenizer on a tower with the model's grid"
-        )
 
 
 def build_dataset(

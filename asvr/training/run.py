@@ -9,8 +9,8 @@ from rich.console import Console
 
 from asvr.data.conversation import Conversation
 from asvr.data.dataset import Source, load_source
+from asvr.derive import as_json, flatten, recipe_hash
 from asvr.disk import write_whole
-from asvr.recipes.derive import as_json, flatten, recipe_hash
 from asvr.recipes.spec import Recipe, Stage
 from asvr.training.check import check_inputs
 from asvr.training.provenance import provenance

@@ -93,7 +93,7 @@ def test_shuffled_samples_are_permuted_losses(parts: Path) -> None:
 
 
 def test_images_of_one_sample_meet_their_own_targets(parts: Path) -> None:
-    objective, dataset = build(parts)
+    objective, dataset = build(parts, **{"stages.instruct.supervision.semantic.target.own_tower": "false"})
     batch = collate(dataset, ["two"])
     swapped = {**batch, "targets": {"semantic": batch["targets"]["semantic"].flip(0)}}
     assert objective(**swapped)["loss_semantic"] != objective(**batch)["loss_semantic"]

@@ -3,8 +3,8 @@ from dataclasses import replace
 
 import pytest
 
+from asvr.derive import as_json, derive, flatten, recipe_hash
 from asvr.recipes import RECIPES
-from asvr.recipes.derive import as_json, derive, flatten, recipe_hash
 
 ASVR = RECIPES["tiny-asvr"]
 RATE = "stages.instruct.optimisation.learning_rate"

@@ -58,8 +58,8 @@ def test_a_row_trains_what_the_paper_trains(
     with torch.device("meta"):
         features = TowerFeatures(SiglipVisionModel(vlm.config.vision_config), processor.image_processor)
         target = VisualTokenizer(features, ResidualQuantizer(torch.zeros(8, 16384, 1152)))
-    monkeypatch.setattr(CodesSpec, "build", lambda _: target)
-    pretrain, instruct = (check_stage(recipe, stage, vlm, lambda: "another tower") for stage in recipe.stages)
+    monkeypatch.setattr(CodesSpec, "load", lambda *_: target)
+    pretrain, instruct = (check_stage(recipe, stage, vlm, lambda: "another", processor) for stage in recipe.stages)
     heads = {"supervision.": HEAD} if recipe.stages[0].supervision else {}
     assert pretrain == {"vlm.model.multi_modal_projector.": PROJECTOR, **heads}
     assert instruct == {

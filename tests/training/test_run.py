@@ -8,9 +8,9 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, AutoProcessor, SiglipVisionModel
 
 from asvr.data.dataset import Source
+from asvr.derive import recipe_hash
 from asvr.objective import Objective
 from asvr.recipes import RECIPES
-from asvr.recipes.derive import recipe_hash
 from asvr.training.log import read_metrics
 from asvr.training.prepare import load_vlm
 from asvr.training.run import run_recipe

@@ -1,0 +1,78 @@
+"""Checks that a target encoder's codes lie where the model's visual tokens lie, and are what they are taken for."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from transformers import LlavaProcessor, PretrainedConfig
+
+from asvr.interfaces import TargetEncoder
+from asvr.models.grids import visual_grid
+from asvr.recipes.spec import SupervisionSpec
+from asvr.targets.cache import CachedCodes
+from asvr.targets.tokenizer import VisualTokenizer
+
+
+def check_grid(name: str, spec: SupervisionSpec, target: TargetEncoder, config: PretrainedConfig) -> None:
+    """Refuses a target whose grid is not that of the model's visual tokens.
+
+    Raises:
+        ValueError: If they differ.
+    """
+    if target.grid != visual_grid(config):
+        raise ValueError(
+            f"supervision {name!r}: the tokenizer {spec.target.tokenizer} has the grid {target.grid}, but an image has "
+            f"{visual_grid(config)} visual tokens in the model: fit a tokenizer on a tower with the model's grid, or "
+            "let its features be resampled by --set stages.STAGE.supervision.NAME.target.resample=true"
+        )
+
+
+def check_view(
+    name: str, spec: SupervisionSpec, target: VisualTokenizer | CachedCodes, processor: LlavaProcessor
+) -> None:
+    """Refuses a target that sees another part of the picture than the model: its codes would lie beside its tokens.
+
+    Raises:
+        ValueError: If one of them crops pictures, or crops more of them, and the other does not.
+    """
+    theirs, ours = kept_share(target.preprocessing), kept_share(processor.image_processor.to_dict())
+    if theirs != ours:
+        raise ValueError(
+            f"supervision {name!r}: the tokenizer {spec.target.tokenizer} sees {_in_words(theirs)}, the model "
+            f"{_in_words(ours)}, so a code would describe another place than its visual token shows: fit the tokenizer "
+            "on pictures prepared as the model's are (`asvr tokenizer fit --image-size` leaves out the crop)"
+        )
+
+
+def kept_share(preprocessing: Mapping[str, Any]) -> float | None:
+    """Gives the share of a picture's shorter side that a centre crop keeps; None where the whole picture is seen."""
+    if not preprocessing.get("do_center_crop"):
+        return None
+    return min(preprocessing["crop_size"].values()) / min(preprocessing["size"].values())
+
+
+def _in_words(share: float | None) -> str:
+    return "whole pictures" if share is None else f"the central square of {share:.1%} of the shorter side"
+
+
+def check_own_tower(
+    field: str, target: VisualTokenizer | CachedCodes, tower: Callable[[], str], processor: LlavaProcessor
+) -> None:
+    """Refuses a tokenizer whose codes cannot be read off the model's own vision tower; cached ones are not read off it.
+
+    Raises:
+        ValueError: If it was made of another tower, or of pictures prepared otherwise.
+    """
+    if target.tower_sha256 != tower():
+        raise ValueError(
+            f"{field}: the tokenizer was fitted on another vision tower than the model's: fit one with `asvr tokenizer "
+            f"fit --tower ...`, or set {field}.own_tower=false if the difference is meant"
+        )
+    if isinstance(target, CachedCodes):
+        return
+    theirs, ours = target.preprocessing, processor.image_processor.to_dict()
+    differing = [key for key in ours if ours[key] != theirs.get(key)]
+    if differing:
+        raise ValueError(
+            f"{field}: the tokenizer prepares pictures otherwise than the model, {', '.join(differing)} differ, so the "
+            f"model's features are not those of its codes: set {field}.own_tower=false, which runs a second tower"
+        )

@@ -1,7 +1,7 @@
 """Tiny real parts in stock classes: a language model, a vision tower, a visual tokenizer, and records that use them."""
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +16,34 @@ from transformers import (
     SiglipVisionModel,
 )
 
+from asvr.derive import derive
 from asvr.recipes import RECIPES
-from asvr.recipes.derive import derive
 from asvr.recipes.spec import Recipe
-from asvr.targets.fit import fit_tokenizer
 from asvr.targets.towers import TowerFeatures
+from asvr.tokenizers.fit import fit_tokenizer
+from asvr.tokenizers.settings import FitSettings
 
 IMAGE_SIZE, PATCH_SIZE = 24, 12
 COLOURS = {"red": (200, 30, 30), "green": (30, 180, 60), "blue": (40, 60, 200), "white": (240, 240, 240)}
+
+
+@dataclass(frozen=True)
+class Album:
+    """Pictures in memory."""
+
+    pictures: list[Image.Image]
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def name(self, index: int) -> str:
+        return f"picture {index}"
+
+    def open(self, index: int) -> Image.Image:
+        return self.pictures[index]
+
+    def caption(self, index: int) -> str | None:
+        return None
 
 
 def write_language_model(folder: Path, tokenizer: PreTrainedTokenizerFast, **changes: object) -> Path:
@@ -54,8 +74,7 @@ def pictures(count: int) -> list[Image.Image]:
 def write_tokenizer(folder: Path, tower: Path, *, depth: int = 3, num_codes: int = 8) -> Path:
     processor = SiglipImageProcessorPil.from_pretrained(tower)
     features = TowerFeatures(SiglipVisionModel.from_pretrained(tower), processor)
-    tokenizer = fit_tokenizer(features, pictures(40), depth=depth, num_codes=num_codes)
-    tokenizer.save_pretrained(folder)
+    fit_tokenizer(features, Album(pictures(40)), settings=FitSettings(depth=depth, num_codes=num_codes), out=folder)
     return folder
 
 

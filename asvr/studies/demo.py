@@ -4,28 +4,29 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import track
 
-from asvr.data.dataset import Source, load_source
-from asvr.data.images import open_image
-from asvr.models.build import load_tower, resolve
+from asvr.data.dataset import Source
+from asvr.data.pictures import find_pictures
+from asvr.derive import derive
 from asvr.recipes import RECIPES
-from asvr.recipes.derive import derive, tokenizer_changes
+from asvr.recipes.derive import tokenizer_changes
 from asvr.recipes.spec import Recipe
 from asvr.reports.page import terminal_table, write_report
 from asvr.studies.mechanism import write_probes
 from asvr.studies.plan import Arm, Study
 from asvr.studies.run import run_study
+from asvr.targets.checkpoints import load_tower, resolve
 from asvr.targets.features import PixelPatches
-from asvr.targets.fit import fit_tokenizer
 from asvr.targets.preparing import load_image_processor
 from asvr.targets.storage import CONFIG
 from asvr.targets.towers import TowerFeatures
+from asvr.tokenizers.fit import fit_tokenizer
+from asvr.tokenizers.settings import FitSettings
 from asvr.world.generate import World, make_world
 
 WORLD = World(seed=0, train=1000, unlabelled=2000, val=0, test=250, tower=0, language=0)
 TOWER = "embedded:tower"
-DEPTH, NUM_CODES = 4, 128
+DEPTH, NUM_CODES, ITERATIONS = 4, 128, 10
 
 
 def run_demo(out: Path, *, seeds: int, jobs: int, world: World = WORLD) -> Path:
@@ -99,14 +100,11 @@ def _tokenizers(out: Path) -> None:
         "tokenizer": TowerFeatures(tower, processor),
         "tokenizer-pixels": PixelPatches(processor, tower.config.patch_size),
     }
-    source = Source(out / "world" / "unlabelled.json", out / "world" / "images")
+    pictures = find_pictures(str(out / "world" / "unlabelled.json"), out / "world" / "images")
+    settings = FitSettings(depth=DEPTH, num_codes=NUM_CODES, iterations=ITERATIONS)
     for name, each in features.items():
-        if (out / name / CONFIG).is_file():
-            continue
-        conversations = track(load_source(source), description=f"fitting {name}", transient=True)
-        images = (open_image(Path(one.images[0]), record=one.id) for one in conversations)
-        fitted = fit_tokenizer(each, images, depth=DEPTH, num_codes=NUM_CODES)
-        fitted.save_pretrained(out / name)
+        if not (out / name / CONFIG).is_file():
+            fit_tokenizer(each, pictures, settings=settings, out=out / name)
 
 
 def _step(console: Console, title: str, do: Callable[[], object]) -> None:

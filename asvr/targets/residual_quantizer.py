@@ -34,7 +34,7 @@ def _nearest(vectors: Tensor, codebook: Tensor, squares: Tensor) -> Tensor:
     if len(codebook) == 1:
         return codes
     second = distances.scatter_(1, codes.unsqueeze(1), torch.inf).amin(1)
-    scale = vectors.square().sum(1) + squares.amax()
+    scale = torch.linalg.vecdot(vectors, vectors) + squares.amax()
     close = (second - least <= ROUNDING * scale).nonzero().squeeze(1)
     for part in close.split(max(1, MAX_DISTANCES // 4 // len(codebook))):
         codes[part] = _nearest_exactly(vectors[part].double(), codebook)

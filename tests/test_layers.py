@@ -23,7 +23,8 @@ MAY_IMPORT = {
     "models": {"targets", "data"},
     "evaluation": {"models", "data"},
     "world": {"data", "targets"},
-    "tokenizers": {"targets", "data", "interfaces", "disk", "environment", "derive"},
+    "tokenizers": {"targets", "data", "interfaces", "disk", "environment"},
+    "tokenizer_training": {"tokenizers", "targets", "data", "disk", "environment", "derive"},
     "recipes": {"targets", "heads", "models", "data", "objective"},
     "training": {"disk", "environment", "derive", "recipes", "objective", "models", "data", "targets", "interfaces"},
     "studies": {

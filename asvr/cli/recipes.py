@@ -7,14 +7,16 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from asvr.cli.named import find_named
+
 
 def recipes(
     name: Annotated[str | None, typer.Argument(help="Show every field of this recipe.")] = None,
     diff: Annotated[str | None, typer.Option(help="Show only the fields in which this other recipe differs.")] = None,
 ) -> None:
     """List the recipes, or show one field by field, as --set takes them."""
+    from asvr.derive import flatten, recipe_hash
     from asvr.recipes import RECIPES
-    from asvr.recipes.derive import flatten, recipe_hash
 
     console = Console()
     if name is None and diff is not None:
@@ -40,17 +42,7 @@ def _text(value: object) -> str:
 
 
 def find_recipe(name: str):
-    """Finds a recipe by name.
-
-    Raises:
-        ValueError: If there is none, with the nearest name.
-    """
-    import difflib
-
+    """Finds a recipe by name; errors are those of `find_named`."""
     from asvr.recipes import RECIPES
 
-    if name in RECIPES:
-        return RECIPES[name]
-    near = difflib.get_close_matches(name, RECIPES, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(RECIPES)}"
-    raise ValueError(f"there is no recipe {name!r}: {hint}")
+    return find_named(name, RECIPES, "recipe")

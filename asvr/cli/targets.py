@@ -73,7 +73,8 @@ def info(
     """Say what a store of codes holds, and whether it is whole and undamaged."""
     from rich.progress import track
 
-    from asvr.targets.code_store import INDEX, ShardFiles, continuing, read_complete, read_manifest, sha256_of
+    from asvr.disk import sha256_of
+    from asvr.targets.code_store import INDEX, ShardFiles, continuing, read_complete, read_manifest
 
     manifest = read_manifest(store)
     rows, columns = manifest.grid

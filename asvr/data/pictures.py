@@ -1,5 +1,6 @@
 """Pictures to make targets of: those of a folder, of LLaVA records, or of a `datasets` table."""
 
+import hashlib
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -177,3 +178,11 @@ def _of_table(source: Path | str, column: str, caption_column: str | None, split
         if name not in table.column_names:
             raise ValueError(f"{source} has no column {name!r}: choose one of {', '.join(table.column_names)}")
     return PictureTable(table.cast_column(column, datasets.Image(decode=False)), str(source), column, caption_column)
+
+
+def names_sha256(pictures: Pictures) -> str:
+    """Identifies a list of pictures by their names, in order."""
+    digest = hashlib.sha256()
+    for index in range(len(pictures)):
+        digest.update(f"{pictures.name(index)}\n".encode())
+    return digest.hexdigest()

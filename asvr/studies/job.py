@@ -7,9 +7,9 @@ from pathlib import Path
 import torch
 
 from asvr.data.dataset import load_source
+from asvr.derive import recipe_hash
 from asvr.evaluation.answer import answer_questions
 from asvr.evaluation.score import write_scores
-from asvr.recipes.derive import recipe_hash
 from asvr.studies.plan import Job
 from asvr.studies.reconstruction import write_reconstruction
 from asvr.training.run import run_recipe

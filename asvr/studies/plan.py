@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from asvr.data.dataset import Source
-from asvr.recipes.derive import derive
+from asvr.derive import derive
 from asvr.recipes.spec import Recipe
 from asvr.training.stage import Machine
 

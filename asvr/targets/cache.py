@@ -24,13 +24,13 @@ from asvr.targets.code_store import (
     ShardFiles,
     content_key,
     continuing,
-    differences,
     read_complete,
     read_manifest,
 )
 from asvr.targets.preparing import load_image_processor
 from asvr.targets.resample import Grid
 from asvr.targets.residual_quantizer import ResidualQuantizer
+from asvr.targets.storage import differences
 from asvr.targets.tokenizer import damaged, read_config, read_quantizer
 from asvr.targets.towers import fingerprint
 

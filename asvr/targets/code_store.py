@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from PIL.Image import Image
 
+from asvr.disk import sha256_of
 from asvr.targets.resample import Grid
 
 FORMAT = 1
@@ -176,15 +177,6 @@ class ShardFiles:
         return [path.name for path in (self.codes, self.keys) if sha256_of(path) != sha256[path.name]]
 
 
-def sha256_of(path: Path) -> str:
-    """Hashes a file, without holding it."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while part := file.read(2**20):
-            digest.update(part)
-    return digest.hexdigest()
-
-
 def read_complete(store: Path, manifest: Manifest) -> dict[str, Any]:
     """Reads what a whole store says of itself, and checks that every file has its size.
 
@@ -213,15 +205,3 @@ def read_complete(store: Path, manifest: Manifest) -> dict[str, Any]:
 def continuing(store: Path, manifest: Manifest) -> str:
     """Gives the command that finishes a store."""
     return f"`{manifest.command} --out {store}`"
-
-
-def differences(there: dict[str, Any], here: dict[str, Any], prefix: str = "") -> list[str]:
-    """Names the values in which two groups differ, with both, by dotted path."""
-    found = []
-    for key in {**there, **here}:
-        ours, theirs = there.get(key), here.get(key)
-        if isinstance(ours, dict) and isinstance(theirs, dict):
-            found += differences(ours, theirs, f"{prefix}{key}.")
-        elif ours != theirs:
-            found.append(f"{prefix}{key} is {ours!r} there and {theirs!r} here")
-    return found

@@ -92,3 +92,15 @@ def _build(name: str, described: dict[str, Any], weights: dict[str, Tensor]) -> 
 def digest(facts: dict[str, Any]) -> str:
     """Hashes plain values."""
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def differences(there: dict[str, Any], here: dict[str, Any], prefix: str = "") -> list[str]:
+    """Names the values in which two groups differ, with both, by dotted path."""
+    found = []
+    for key in {**there, **here}:
+        ours, theirs = there.get(key), here.get(key)
+        if isinstance(ours, dict) and isinstance(theirs, dict):
+            found += differences(ours, theirs, f"{prefix}{key}.")
+        elif ours != theirs:
+            found.append(f"{prefix}{key} is {ours!r} there and {theirs!r} here")
+    return found

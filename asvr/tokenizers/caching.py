@@ -1,17 +1,16 @@
 """Writes the codes of a whole data set into a store, on as many processes as were started."""
 
-import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from asvr.data.pictures import Pictures
+from asvr.data.pictures import Pictures, names_sha256
 from asvr.disk import write_whole, writing
 from asvr.environment import environment
-from asvr.targets.code_store import COMPLETE, MANIFEST, MAX_CODES, Manifest, ShardFiles, differences, read_manifest
-from asvr.targets.storage import digest
+from asvr.targets.code_store import COMPLETE, MANIFEST, MAX_CODES, Manifest, ShardFiles, read_manifest
+from asvr.targets.storage import differences, digest
 from asvr.targets.tokenizer import VisualTokenizer
 from asvr.tokenizers.indexing import write_index
 from asvr.tokenizers.ranks import Ranks
@@ -106,13 +105,12 @@ def describe(tokenizer: VisualTokenizer, pictures: Pictures, caching: Caching) -
     if num_codes > MAX_CODES:
         raise ValueError(f"codebooks of {num_codes:,} codes: a store tells {MAX_CODES:,} apart, use smaller codebooks")
     identity = json.loads(json.dumps(tokenizer.identity()))
-    names = "\n".join(pictures.name(index) for index in range(len(pictures)))
     return Manifest(
         identity=identity,
         fingerprint=digest(identity),
         num_codes=num_codes,
         pictures=len(pictures),
-        listing_sha256=hashlib.sha256(names.encode()).hexdigest(),
+        listing_sha256=names_sha256(pictures),
         shard_size=caching.shard_size,
         command=caching.command,
         environment=environment(),

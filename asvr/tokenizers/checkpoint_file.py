@@ -1,6 +1,5 @@
 """Checkpoint files of other projects → named tensors, without running what a pickle may hold."""
 
-import hashlib
 import pickle
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -117,12 +116,3 @@ def _weights(file: Path, content: dict[str, Any]) -> dict[str, Tensor]:
     if strange:
         raise ValueError(f"{file}: {strange[0]!r} is no tensor: a checkpoint's `state_dict` names tensors only")
     return weights
-
-
-def sha256(file: Path) -> str:
-    """Hashes a file."""
-    with file.open("rb") as opened:
-        digest = hashlib.sha256()
-        while block := opened.read(2**20):
-            digest.update(block)
-    return digest.hexdigest()

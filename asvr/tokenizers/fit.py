@@ -13,7 +13,6 @@ fp64: several processes make the codebooks of one, and a fit that was cut short 
 those of one that was not.
 """
 
-import hashlib
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
@@ -22,7 +21,7 @@ from typing import Any
 
 from torch import nn
 
-from asvr.data.pictures import Pictures
+from asvr.data.pictures import Pictures, names_sha256
 from asvr.disk import write_whole, writing
 from asvr.environment import environment
 from asvr.targets.features import FeatureSource
@@ -91,7 +90,8 @@ def fit_tokenizer(
     )
     selection = select(settings, len(pictures), reader.positions)
     _refuse_in_time(settings, reader, selection, out)
-    decisive = {"settings": asdict(settings), "pictures": _listing(pictures), "features": features.describe()}
+    listing = {"count": len(pictures), "names_sha256": names_sha256(pictures)}
+    decisive = {"settings": asdict(settings), "pictures": listing, "features": features.describe()}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) if out is None else out.with_name(f"{out.name}.fitting")
         workspace = Workspace(
@@ -121,13 +121,6 @@ def _refuse_in_time(settings: FitSettings, reader: VectorReader, selection: Sele
         )
     kept = len(selection.sampled) - len(selection.held_out)
     refuse_too_few(kept * selection.positions, settings.num_codes)
-
-
-def _listing(pictures: Pictures) -> dict[str, Any]:
-    names = hashlib.sha256()
-    for index in range(len(pictures)):
-        names.update(f"{pictures.name(index)}\n".encode())
-    return {"count": len(pictures), "names_sha256": names.hexdigest()}
 
 
 def _fit(

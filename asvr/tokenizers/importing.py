@@ -8,12 +8,13 @@ from typing import Any
 from torch import Tensor
 from transformers import SiglipImageProcessorPil, SiglipVisionConfig, SiglipVisionModel
 
+from asvr.disk import sha256_of
 from asvr.environment import environment
 from asvr.targets.checkpoints import load_tower_config
 from asvr.targets.residual_quantizer import ResidualQuantizer
 from asvr.targets.tokenizer import VisualTokenizer
 from asvr.targets.towers import TowerFeatures
-from asvr.tokenizers.checkpoint_file import Checkpoint, read_checkpoint, sha256
+from asvr.tokenizers.checkpoint_file import Checkpoint, read_checkpoint
 from asvr.tokenizers.checkpoint_weights import Weights
 from asvr.tokenizers.layouts import STATISTICS, TEXT, Branch, BranchName, Layout, Tower, recognise
 
@@ -69,7 +70,7 @@ def _about(found: Checkpoint, layout: Layout, *, used: int) -> dict[str, Any]:
     return {
         "made_by": "asvr tokenizer import",
         "layout": layout.name,
-        "sha256": {file.name: sha256(file) for file in found.files},
+        "sha256": {file.name: sha256_of(file) for file in found.files},
         **found.facts,
         "tensors": counts,
         "environment": environment(),

@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from asvr.disk import replacing, write_whole, writing
+from asvr.targets.storage import differences
 from asvr.tokenizers.ranks import Ranks
 from asvr.tokenizers.settings import OnProgress
 
@@ -40,7 +41,7 @@ class Workspace:
         changed = differences(before, json.loads(json.dumps(begun)))
         if changed:
             raise ValueError(
-                f"{folder} is the state of a fit with other settings ({'; '.join(changed)}): repeat its command to "
+                f"{folder} is the state of work with other settings ({'; '.join(changed)}): repeat its command to "
                 "continue it, delete the folder to begin anew, or choose another --out"
             )
 
@@ -70,15 +71,3 @@ class Workspace:
 
     def _path(self, name: str) -> Path:
         return self.folder / f"{name}.safetensors"
-
-
-def differences(before: dict[str, Any], now: dict[str, Any], path: str = "") -> list[str]:
-    """Names the values that differ, with both."""
-    found = []
-    for key in sorted({**before, **now}):
-        old, new = before.get(key), now.get(key)
-        if isinstance(old, dict) and isinstance(new, dict):
-            found += differences(old, new, f"{path}{key}.")
-        elif old != new:
-            found.append(f"{path}{key} was {old}, now {new}")
-    return found

@@ -1,12 +1,12 @@
 """Where a run comes from: environment, seed, command and data, written beside its results."""
 
-import hashlib
 import sys
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import Any
 
 from asvr.data.dataset import Source
+from asvr.disk import sha256_of
 from asvr.environment import environment
 
 
@@ -23,5 +23,4 @@ def provenance(sources: Sequence[Source], *, seed: int) -> dict[str, Any]:
 
 def describe(source: Source) -> dict[str, str]:
     """Identifies a data file by its content."""
-    digest = hashlib.sha256(source.data.read_bytes()).hexdigest()
-    return {"data": str(source.data), "images": str(source.images), "sha256": digest}
+    return {"data": str(source.data), "images": str(source.images), "sha256": sha256_of(source.data)}

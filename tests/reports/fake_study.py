@@ -10,13 +10,13 @@ from random import Random
 
 import numpy as np
 
+from asvr.derive import as_json, flatten
 from asvr.evaluation.answer_file import Answer, Header, append_answers, write_header
 from asvr.evaluation.arms import load_arms
 from asvr.evaluation.compare import compare_all
 from asvr.evaluation.comparison import write_comparisons
 from asvr.evaluation.score import write_scores
 from asvr.recipes import RECIPES
-from asvr.recipes.derive import as_json, flatten
 from asvr.recipes.spec import Recipe
 from asvr.world.draw import draw
 from asvr.world.records import picture_name, picture_scene, question_records

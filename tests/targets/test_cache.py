@@ -13,7 +13,8 @@ from torch.utils.data import DataLoader
 
 from asvr.data.pictures import find_pictures
 from asvr.targets.cache import CachedCodes
-from asvr.targets.code_store import ShardFiles, content_key, differences
+from asvr.targets.code_store import ShardFiles, content_key
+from asvr.targets.storage import differences
 from asvr.targets.tokenizer import VisualTokenizer
 from asvr.tokenizers.caching import Caching, cache_codes
 from asvr.tokenizers.indexing import sorted_entries

@@ -76,9 +76,9 @@ def test_a_fit_that_was_cut_short_ends_as_one_that_was_not(
 def test_a_state_of_other_settings_is_refused_with_what_differs(tmp_path: Path) -> None:
     with pytest.raises(Interruption):
         fit_tokenizer(pixels(), album(40), settings=SETTINGS, out=tmp_path / "it", on_progress=stopping_at(3))
-    with pytest.raises(ValueError, match=r"it\.fitting is .* other settings \(settings\.seed was 0, now 1\): repeat"):
+    with pytest.raises(ValueError, match=r"it\.fitting is .* \(settings\.seed is 0 there and 1 here\): repeat"):
         fit_tokenizer(pixels(), album(40), settings=replace(SETTINGS, seed=1), out=tmp_path / "it")
-    with pytest.raises(ValueError, match=r"pictures\.count was 40, now 39"):
+    with pytest.raises(ValueError, match=r"pictures\.count is 40 there and 39 here"):
         fit_tokenizer(pixels(), album(39), settings=SETTINGS, out=tmp_path / "it")
     fit_tokenizer(pixels(), album(40), settings=SETTINGS, out=tmp_path / "it")
     with pytest.raises(ValueError, match=r"holds a visual tokenizer already: choose another --out, or delete it"):

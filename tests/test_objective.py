@@ -100,7 +100,7 @@ def test_target_encoders_stay_frozen_and_in_evaluation_mode(parts: Path) -> None
 
 
 def test_targets_of_another_number_are_refused(parts: Path) -> None:
-    objective, dataset = build(parts)
+    objective, dataset = build(parts, **{"stages.instruct.supervision.semantic.target.own_tower": "false"})
     batch = collate(dataset, ["two"])
     batch["targets"] = {"semantic": batch["targets"]["semantic"][:1]}
     # Two images of 2 x 2 visual tokens, targets for one of them.

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
@@ -12,6 +12,7 @@ from asvr.reports import examples, figures, mechanism, method, summary
 from asvr.reports.pictures import data_uri
 from asvr.reports.results import Study, read_study
 from asvr.reports.style import arm_colours
+from asvr.reports.templates import environment
 
 REPORT = "report.html"
 
@@ -63,20 +64,9 @@ def _difference_cells(difference: Any) -> tuple[str, Text]:
 
 
 def _environment(study: Study) -> Environment:
-    environment = Environment(
-        loader=PackageLoader("asvr.reports", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    return environment(
+        {"picture": lambda name: data_uri(study.picture(name)), "interval": summary.in_words, "duration": _duration}
     )
-    environment.filters |= {
-        "picture": lambda name: data_uri(study.picture(name)),
-        "interval": summary.in_words,
-        "thousands": lambda number: f"{number:,}".replace(",", "\u202f"),
-        "duration": _duration,
-    }
-    return environment
 
 
 def _content(study: Study) -> dict[str, Any]:

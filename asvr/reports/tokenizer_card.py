@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.axes import Axes
 
 from asvr.reports.style import ARM_COLOURS, FAINT, INK, label_ends, render
+from asvr.reports.templates import environment
 
 CARD, PAGE = "card.json", "card.html"
 
@@ -28,23 +28,13 @@ def write_card_page(folder: Path) -> Path:
         ValueError: If `card.json` is broken.
     """
     card = _read(folder / CARD)
-    environment = Environment(
-        loader=PackageLoader("asvr.reports", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "picture": lambda name: _embedded(folder / name),
-        "thousands": lambda number: f"{number:,}".replace(",", "\u202f"),
-        "ranged": _ranged,
-    }
     by_depth: dict[int, list[Any]] = {}
     for each in card["codes"]:
         by_depth.setdefault(each["depth"], []).append(each)
     figures = [variance_left(card), usage(card), cosines(card), agreement(card)]
-    page = environment.get_template("tokenizer_card.html").render(card=card, figures=figures, shown=by_depth)
+    filters = {"picture": lambda name: _embedded(folder / name), "ranged": _ranged}
+    template = environment(filters).get_template("tokenizer_card.html")
+    page = template.render(card=card, figures=figures, shown=by_depth)
     path = folder / PAGE
     path.write_text(page, encoding="utf-8")
     return path

@@ -1,7 +1,4 @@
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +7,7 @@ from safetensors.torch import load_file
 
 from tests.parts import pictures
 from tests.tokenizers.fit_ranks import fit_folder
+from tests.two_processes import run_on_two
 
 ROOT = Path(__file__).parents[2]
 
@@ -25,13 +23,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_two_processes_make_the_codebooks_of_one(parts: Path, folder: Path, tmp_path: Path) -> None:
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    script = ["-m", "tests.tokenizers.fit_ranks", str(parts), str(folder), str(tmp_path / "two")]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run(
-        [*launch, *script], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    run_on_two("tests.tokenizers.fit_ranks", parts, folder, tmp_path / "two")
     left_out: list[str] = []
     fit_folder(parts, folder, tmp_path / "one", left_out)
     for name in ("codebooks", "blocks"):

@@ -1,7 +1,4 @@
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,6 +22,7 @@ from tests.tokenizers.trained import (
     write_pictures,
     write_siglip,
 )
+from tests.two_processes import run_on_two
 
 ROOT = Path(__file__).parents[2]
 TERMS = {
@@ -106,13 +104,7 @@ def test_a_step_of_four_parts_or_on_two_processes_is_a_step_of_one(siglip: Path,
     whole = begun(siglip, records, tmp_path / "whole")
     assert whole["appearance.adaptive.value"] > 0.3
     same_but_for_rounding(begun(siglip, records, tmp_path / "parts", micro_batch=2), whole)
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    script = ["-m", "tests.tokenizers.training_process", str(siglip), str(records), str(tmp_path / "two")]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run(
-        [*launch, *script], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    run_on_two("tests.tokenizers.training_process", siglip, records, tmp_path / "two")
     same_but_for_rounding(load_file(tmp_path / "two" / "state" / "training.safetensors"), whole)
 
 
@@ -152,7 +144,7 @@ def test_a_finished_run_is_left_alone_and_another_is_refused(siglip: Path, recor
     before = (whole / DONE).read_text()
     assert train(everything(siglip), records, whole) == json.loads(before)
     other = everything(siglip, **{"semantic.pooled_weight": "2"})
-    with pytest.raises(ValueError, match=r"other settings \(recipe.semantic.pooled_weight is 1.0 there and 2.0 here\).*--out"):
+    with pytest.raises(ValueError, match=r"\(recipe.semantic.pooled_weight is 1.0 there and 2.0 here\).*--out"):
         train(other, records, whole)
 
 

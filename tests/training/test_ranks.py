@@ -1,8 +1,5 @@
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +10,7 @@ from torch import Tensor
 from tests.parts import talk
 from tests.training.ranks import MACHINE
 from tests.training.runs import FILES, metrics, train
+from tests.two_processes import run_on_two
 
 ROOT = Path(__file__).parents[2]
 
@@ -37,13 +35,7 @@ def weights(stage: Path) -> dict[str, Tensor]:
 
 
 def test_two_processes_are_one_even_if_one_of_them_sees_no_image(parts: Path, records: Path, tmp_path: Path) -> None:
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    script = ["-m", "tests.training.ranks", str(parts), str(records), str(tmp_path / "two")]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run(
-        [*launch, *script], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    run_on_two("tests.training.ranks", parts, records, tmp_path / "two")
     notes = [json.loads((tmp_path / "two" / f"images-{rank}.json").read_text()) for rank in range(2)]
     # Eight conversations, two a micro-batch, four a step: two steps a stage, one micro-batch a step and process.
     assert [len(each) for each in notes] == [4, 4]

@@ -7,6 +7,10 @@ from torch import Tensor, nn
 MAX_DISTANCES = 2**24
 """Distances that may exist at once (64 MiB in fp32): 1,024 vectors against 16,384 codes."""
 
+CACHED_DISTANCES = 2**22
+"""Distances that a processor's cache still holds while their least is looked for; as many are searched at once where
+the vectors are so narrow that reading the codebook again costs less than that."""
+
 EXACT_CODES = 1024
 """Code vectors held in fp64 at once."""
 
@@ -22,23 +26,29 @@ def nearest(vectors: Float[Tensor, "vectors dim"], codebook: Float[Tensor, "code
     decide is decided in fp64: a vector has the same code in every batch.
     """
     assert vectors.dtype == codebook.dtype == torch.float32
+    if len(vectors) == 0:
+        return vectors.new_empty(0, dtype=torch.long)
     squares = torch.linalg.vector_norm(codebook, dim=1).square()
-    rows = max(1, MAX_DISTANCES // len(codebook))
-    chunks = [_nearest(part, codebook, squares) for part in vectors.split(rows)]
-    return torch.cat(chunks) if chunks else vectors.new_empty(0, dtype=torch.long)
+    few, most = CACHED_DISTANCES // len(codebook), MAX_DISTANCES // len(codebook)
+    rows = max(1, min(most, max(few, codebook.shape[1])))
+    codes, close = map(
+        torch.cat, zip(*(_nearest(part, codebook, squares) for part in vectors.split(rows)), strict=True)
+    )
+    # All that are close together, since each time the whole codebook is read and turned into fp64.
+    for part in close.nonzero().squeeze(1).split(max(1, MAX_DISTANCES // 4 // len(codebook))):
+        codes[part] = _nearest_exactly(vectors[part].double(), codebook)
+    return codes
 
 
-def _nearest(vectors: Tensor, codebook: Tensor, squares: Tensor) -> Tensor:
+def _nearest(vectors: Tensor, codebook: Tensor, squares: Tensor) -> tuple[Tensor, Tensor]:
+    """Gives the codes that fp32 finds, and which of them rounding may have decided."""
     distances = torch.addmm(squares, vectors, codebook.T, alpha=-2)
     least, codes = distances.min(1)
     if len(codebook) == 1:
-        return codes
+        return codes, torch.zeros_like(codes, dtype=torch.bool)
     second = distances.scatter_(1, codes.unsqueeze(1), torch.inf).amin(1)
     scale = torch.linalg.vecdot(vectors, vectors) + squares.amax()
-    close = (second - least <= ROUNDING * scale).nonzero().squeeze(1)
-    for part in close.split(max(1, MAX_DISTANCES // 4 // len(codebook))):
-        codes[part] = _nearest_exactly(vectors[part].double(), codebook)
-    return codes
+    return codes, second - least <= ROUNDING * scale
 
 
 def _nearest_exactly(vectors: Tensor, codebook: Tensor) -> Tensor:

@@ -1,5 +1,8 @@
 """Residual quantiser: a vector becomes `depth` codes, each naming the code vector nearest to what is left."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -31,13 +34,28 @@ def nearest(vectors: Float[Tensor, "vectors dim"], codebook: Float[Tensor, "code
     squares = torch.linalg.vector_norm(codebook, dim=1).square()
     few, most = CACHED_DISTANCES // len(codebook), MAX_DISTANCES // len(codebook)
     rows = max(1, min(most, max(few, codebook.shape[1])))
-    codes, close = map(
-        torch.cat, zip(*(_nearest(part, codebook, squares) for part in vectors.split(rows)), strict=True)
-    )
+    with _whole_fp32():
+        found = [_nearest(part, codebook, squares) for part in vectors.split(rows)]
+    codes, close = map(torch.cat, zip(*found, strict=True))
     # All that are close together, since each time the whole codebook is read and turned into fp64.
     for part in close.nonzero().squeeze(1).split(max(1, MAX_DISTANCES // 4 // len(codebook))):
         codes[part] = _nearest_exactly(vectors[part].double(), codebook)
     return codes
+
+
+@contextmanager
+def _whole_fp32() -> Iterator[None]:
+    """Keeps products of fp32 matrices from being computed in TF32 or bf16, which users allow for the model's sake."""
+    # The type stubs do not know the second yet.
+    backends = (torch.backends.cuda.matmul, torch.backends.mkldnn.matmul)  # type: ignore[attr-defined]
+    before = [backend.fp32_precision for backend in backends]
+    try:
+        for backend in backends:
+            backend.fp32_precision = "ieee"
+        yield
+    finally:
+        for backend, precision in zip(backends, before, strict=True):
+            backend.fp32_precision = precision
 
 
 def _nearest(vectors: Tensor, codebook: Tensor, squares: Tensor) -> tuple[Tensor, Tensor]:
@@ -46,8 +64,10 @@ def _nearest(vectors: Tensor, codebook: Tensor, squares: Tensor) -> tuple[Tensor
     least, codes = distances.min(1)
     if len(codebook) == 1:
         return codes, torch.zeros_like(codes, dtype=torch.bool)
-    second = distances.scatter_(1, codes.unsqueeze(1), torch.inf).amin(1)
-    scale = torch.linalg.vecdot(vectors, vectors) + squares.amax()
+    second, runners_up = distances.scatter_(1, codes.unsqueeze(1), torch.inf).min(1)
+    # Rounding is a share of the numbers that a distance is computed from. Those of the two codes at hand stand for all:
+    # a far longer code vector is far away. The norm, unlike other ways to it, takes no memory for the squares.
+    scale = torch.linalg.vector_norm(vectors, dim=1).square() + squares[codes] + squares[runners_up]
     return codes, second - least <= ROUNDING * scale
 
 

@@ -118,13 +118,20 @@ class Lloyd:
         random = generator(self.settings.seed, "first codes", self.book)
         codebook, residual, rounds = self.vectors[:0], self.vectors, self.depths * ROUNDS
         for number in range(1, rounds + 1):
-            weights = energy(residual, codebook) if len(codebook) else None
+            # Where pictures are mostly background, one vector is drawn again and again: the mean stands in for a first
+            # code, and what was drawn twice makes room.
+            codebook = codebook.unique(dim=0)
+            weights = energy(residual, codebook if len(codebook) else self._mean(residual))
             wanted = self.settings.num_codes * number // rounds - len(codebook)
             codebook = torch.cat([codebook, self.rows.draw(residual, wanted, random, weights=weights)])
             if number % ROUNDS == 0 and number < rounds:
                 # The next codes are of the next depth's scale.
                 residual = residual - codebook[nearest(residual, codebook)]
         return codebook
+
+    def _mean(self, residual: Tensor) -> Tensor:
+        total = self.rows.ranks.total(residual.sum(0, keepdim=True, dtype=torch.float64))
+        return (total / self.rows.total).float()
 
     def _pass(self, codebook: Tensor, number: int) -> Tensor:
         found = assign(self.vectors, codebook, self.depths, self.rows.ranks)
@@ -133,7 +140,7 @@ class Lloyd:
         # In the last pass a fresh code has no chance to move, but it is still nearer to something than none.
         if dead.any():
             random = generator(self.settings.seed, "fresh codes", self.book, number)
-            weights = found.residual.square().sum(1)
+            weights = energy_left(found.vectors, codebook, found.codes)
             drawn = self.rows.draw(self.vectors, int(dead.sum()), random, weights=weights)
             means[dead] = at_all_depths(drawn, codebook, self.depths)
         return means
@@ -181,8 +188,17 @@ def _deterministic() -> Iterator[None]:
 
 def energy(vectors: Float[Tensor, "own dim"], codebook: Float[Tensor, "codes dim"]) -> Float[Tensor, " own"]:
     """Gives the squared distance of each vector to its code."""
-    # In place: another matrix of this size costs more than the arithmetic.
-    return (vectors - codebook[nearest(vectors, codebook)]).square_().sum(1)
+    return energy_left(vectors, codebook, nearest(vectors, codebook))
+
+
+def energy_left(
+    vectors: Float[Tensor, "own dim"], codebook: Float[Tensor, "codes dim"], codes: Int[Tensor, " own"]
+) -> Float[Tensor, " own"]:
+    """Gives the squared distance of each vector to the code that it was given."""
+    # In parts: another matrix of the vectors' size costs more than the arithmetic.
+    parts = zip(vectors.split(ROWS), codes.split(ROWS), strict=True)
+    left = [torch.linalg.vector_norm(part - codebook[names], dim=1) for part, names in parts]
+    return torch.cat(left).square() if left else vectors.new_empty(0)
 
 
 def at_all_depths(

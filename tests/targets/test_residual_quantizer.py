@@ -110,3 +110,17 @@ def test_a_shared_codebook_is_stored_once_and_searched_at_every_depth() -> None:
     torch.testing.assert_close(shared.quantised(codes), shared.lookup(codes).sum(-2))
     with pytest.raises(ValueError, match="2 codebooks for a depth of 3: give one, or one for each depth"):
         ResidualQuantizer(codebooks[:2], depth=3)
+
+
+@pytest.mark.parametrize("precision", ["high", "medium"])
+def test_codes_do_not_depend_on_the_precision_that_a_user_allows(precision: str) -> None:
+    vectors, codebooks = example(3000, codes=256, dim=256)
+    expected = brute_force(vectors[:200], codebooks)
+    torch.set_float32_matmul_precision(precision)
+    try:
+        codes = ResidualQuantizer(codebooks).encode(vectors)
+        assert torch.get_float32_matmul_precision() == precision
+    finally:
+        torch.set_float32_matmul_precision("highest")
+    assert torch.equal(codes, ResidualQuantizer(codebooks).encode(vectors))
+    assert torch.equal(codes[:200], expected)

@@ -8,6 +8,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from asvr.cli.left_out import tell_left_out
+
 app = typer.Typer(help="Targets of a whole data set: compute once, train many times.", no_args_is_help=True)
 
 
@@ -55,8 +57,7 @@ def cache(
     PartialState().destroy_process_group()
     if not ranks.is_first:
         return
-    for reason in skipped:
-        Console(stderr=True).print(f"left out: {reason}", markup=False, soft_wrap=True)
+    tell_left_out(skipped)
     if complete["quarantined"]:
         told = f"{complete['quarantined']} picture(s) cannot be read; {out / 'quarantine.txt'} says why"
         Console(stderr=True).print(told, markup=False, soft_wrap=True)

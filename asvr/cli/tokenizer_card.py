@@ -8,6 +8,8 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from asvr.cli.left_out import tell_left_out
+
 
 def card(
     tokenizer: Annotated[Path, typer.Argument(help="Folder of the tokenizer.")],
@@ -42,8 +44,7 @@ def card(
         made = make_card(
             loaded, found, out, settings=settings, facts=facts, on_picture=lambda: progress.advance(measuring)
         )
-    for reason in skipped:
-        Console(stderr=True).print(f"left out: {reason}", markup=False, soft_wrap=True)
+    tell_left_out(skipped)
     page = write_card_page(out)
     _show(made)
     Console().print(f"the whole card: {page}", soft_wrap=True)

@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.progress import Progress, TaskID
 from rich.table import Table
 
+from asvr.cli.left_out import tell_left_out
+
 if TYPE_CHECKING:
     from asvr.targets.sources import Spec
 
@@ -94,8 +96,7 @@ def fit(
     ranks.state.destroy_process_group()
     if not ranks.is_first:
         return
-    for reason in left_out:
-        Console(stderr=True).print(f"left out: {reason}", markup=False, soft_wrap=True)
+    tell_left_out(left_out)
     if left_out:
         Console(stderr=True).print(f"{len(left_out)} left out, as {out / QUARANTINE} says", soft_wrap=True)
     show_health(tokenizer.about)

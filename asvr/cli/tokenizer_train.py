@@ -10,6 +10,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from asvr.cli.changes import changes_of
+from asvr.cli.left_out import tell_left_out
 from asvr.cli.named import find_named
 from asvr.cli.tokenizer_fit import Tasks
 
@@ -58,8 +59,7 @@ def train(
     ranks.state.destroy_process_group()
     if not ranks.is_first:
         return
-    for reason in skipped:
-        Console(stderr=True).print(f"left out: {reason}", markup=False, soft_wrap=True)
+    tell_left_out(skipped)
     if facts["left_out"]:
         line = f"left out {facts['left_out']} picture(s); {out / 'quarantine.txt'} says why"
         Console(stderr=True).print(line, markup=False, soft_wrap=True)

@@ -1,7 +1,7 @@
 """The training objective: a stock model's text loss plus a weighted sum of visual losses (Eq. 2 and 3 of the paper)."""
 
 from collections.abc import Iterator, Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -24,18 +24,28 @@ class Supervision(nn.Module):
         target: Where the targets come from; its parameters are frozen.
         head: Scores hidden states against targets.
         weight: Factor of this loss in the objective's sum.
+        layer: Which hidden state of the language model the head reads; -1 is the one that the text head reads.
     """
 
-    def __init__(self, target: TargetEncoder, head: VisualHead, weight: float = 1.0) -> None:
+    def __init__(self, target: TargetEncoder, head: VisualHead, weight: float = 1.0, layer: int = -1) -> None:
         super().__init__()
         self.target = target.requires_grad_(False)
         self.head = head
         self.weight = weight
+        self.layer = layer
 
     def forward(
-        self, hidden: Float[Tensor, "tokens hidden"], prepared: Shaped[Tensor, "images ..."] | None
+        self,
+        hidden: Float[Tensor, "tokens hidden"],
+        prepared: Shaped[Tensor, "images ..."] | None,
+        index: Int[Tensor, " tokens"] | None = None,
     ) -> HeadLoss:
         """Scores the visual tokens of a batch; `prepared` is None where the batch has no image.
+
+        Args:
+            hidden: The states that reconstruct the visual tokens.
+            prepared: Images, or crops of them, as the target encoder takes them.
+            index: Which of all their positions each visual token shows; by default the tokens are the positions.
 
         Raises:
             ValueError: If the targets and the visual tokens differ in number.
@@ -44,6 +54,7 @@ class Supervision(nn.Module):
             return self.head(hidden, self.target.encode_none(hidden.device))
         with torch.no_grad():
             target = self.target.encode(prepared).flatten(0, 1)
+            target = target if index is None else target[index]
         if len(target) != len(hidden):
             raise ValueError(
                 f"{len(hidden)} visual tokens in the batch, but targets for {len(target)}: the target's grid "
@@ -78,9 +89,11 @@ class Objective(nn.Module):
         labels: Int[Tensor, "batch length"],
         visual_mask: Bool[Tensor, "batch length"],
         targets: Mapping[str, Tensor],
+        target_index: Int[Tensor, " tokens"] | None = None,
         num_items: Mapping[str, Tensor] | None = None,
+        by_row: bool = False,
         **inputs: Tensor,
-    ) -> dict[str, Tensor]:
+    ) -> dict[str, Any]:
         """Computes every loss of one batch.
 
         Args:
@@ -88,30 +101,37 @@ class Objective(nn.Module):
             visual_mask: Positions of visual tokens; each has a target.
             targets: By name of a supervision, what its target encoder's `prepare` gave, images in reading order;
                 empty where the batch has no image.
+            target_index: Which position of those images each visual token shows, over the whole batch, where the
+                tokens are not just all positions in order.
             num_items: How many supervised text tokens and visual tokens the whole optimisation step has, over its
                 micro-batches and ranks (`count_items`); both losses are divided by it. This batch's own by default.
+            by_row: Whether to say what each row of the batch adds.
             inputs: The model's own inputs.
 
         Returns:
             `loss`, to descend, and, detached, each term as `loss_text`, `loss_<name>`, and the head's figures as
             `<name>_<figure>`. All are sums over this batch divided by `num_items`, so micro-batches and ranks add up.
+            With `by_row` also `rows`: each term's sum over the tokens of each row, `(batch,)`, by the term's name.
         """
         num_items = num_items or count_items(labels, visual_mask)
-        states = self.vlm.base_model(**inputs, use_cache=False).last_hidden_state
-        text = self._text_loss(states, labels) / num_items["text"].clamp(min=1)
+        states = self._states(inputs)
+        per_token, row = self._text_loss(states[-1], labels)
+        text = per_token.sum() / num_items["text"].clamp(min=1)
         total, terms = text, {"loss_text": text.detach()}
+        rows = {"loss_text": _by_row(per_token, row, len(labels))}
         attention_mask = inputs.get("attention_mask")
         predictors = align(visual_mask, self.alignment, attention_mask) if self.supervision else visual_mask
-        visual, scale = states[predictors], 1 / num_items["visual"].clamp(min=1)
+        row, scale = predictors.nonzero()[:, 0], 1 / num_items["visual"].clamp(min=1)
         for name, term in self.terms():
-            scored: HeadLoss = term(visual, targets.get(name))
+            scored: HeadLoss = term(states[term.layer][predictors], targets.get(name), target_index)
             loss = scored.per_token.sum() * scale
             total = total + term.weight * loss
             terms[f"loss_{name}"] = loss.detach()
             terms |= {f"{name}_{figure}": values.sum() * scale for figure, values in scored.metrics.items()}
+            rows[f"loss_{name}"] = _by_row(scored.per_token, row, len(labels))
         if self.training and "pixel_values" not in inputs:
             total = total + self._touch_vision()
-        return {"loss": total, **terms}
+        return {"loss": total, **terms, **({"rows": rows} if by_row else {})}
 
     def terms(self) -> Iterator[tuple[str, Supervision]]:
         """Gives each visual loss with the name it is logged under."""
@@ -119,14 +139,24 @@ class Objective(nn.Module):
             assert isinstance(term, Supervision)
             yield name, term
 
-    def _text_loss(self, states: Float[Tensor, "batch length hidden"], labels: Tensor) -> Float[Tensor, ""]:
-        """Sums the cross-entropy over supervised tokens; logits exist at those alone."""
+    def _states(self, inputs: dict[str, Tensor]) -> dict[int, Float[Tensor, "batch length hidden"]]:
+        """Runs the model and gives the hidden states that the text head and the visual heads read, by layer."""
+        layers = {term.layer for _, term in self.terms()} - {-1}
+        if not layers:
+            return {-1: self.vlm.base_model(**inputs, use_cache=False).last_hidden_state}
+        states = self.vlm.base_model(**inputs, use_cache=False, output_hidden_states=True).hidden_states
+        return {layer: states[layer] for layer in (-1, *layers)}
+
+    def _text_loss(
+        self, states: Float[Tensor, "batch length hidden"], labels: Int[Tensor, "batch length"]
+    ) -> tuple[Float[Tensor, " supervised"], Int[Tensor, " supervised"]]:
+        """Gives the cross-entropy of each supervised token, and its row; logits exist at those alone."""
         labels = F.pad(labels[:, 1:], (0, 1), value=-100)
         supervised = labels != -100
         classifier = self.vlm.get_output_embeddings()
         assert isinstance(classifier, nn.Linear)
         scored = linear_cross_entropy(states[supervised], classifier.weight, labels[supervised], bias=classifier.bias)
-        return scored.loss.sum()
+        return scored.loss, supervised.nonzero()[:, 0]
 
     def _touch_vision(self) -> Float[Tensor, ""]:
         """Runs a blank image for a loss of exactly zero, so that every rank reaches the same parameters on every step.
@@ -139,6 +169,10 @@ class Objective(nn.Module):
         # Every image-text-to-text model has this method, but `PreTrainedModel` does not declare it.
         features = self.vlm.get_image_features(pixel_values=blank, return_dict=True).pooler_output  # type: ignore[operator]
         return torch.stack([feature.sum() for feature in features]).sum() * 0.0
+
+
+def _by_row(per_token: Float[Tensor, " tokens"], row: Int[Tensor, " tokens"], num_rows: int) -> Float[Tensor, " rows"]:
+    return per_token.new_zeros(num_rows).index_add(0, row, per_token.detach())
 
 
 def count_items(labels: Int[Tensor, "batch length"], visual_mask: Bool[Tensor, "batch length"]) -> dict[str, Tensor]:

@@ -7,21 +7,37 @@ from transformers import (
     AutoTokenizer,
     LlavaConfig,
     LlavaForConditionalGeneration,
+    LlavaNextForConditionalGeneration,
+    LlavaNextProcessor,
     LlavaProcessor,
     PretrainedConfig,
     PreTrainedTokenizerBase,
 )
 from transformers.models.llava.modeling_llava import LlavaMultiModalProjector
 
-from asvr.targets.checkpoints import load_tower, load_tower_config, load_tower_processor, resolve
+from asvr.models.vision import load_input_config, load_input_processor, load_input_tower
+from asvr.models.visual_input import ContinuousInput, VisualInput
+from asvr.targets.checkpoints import resolve
 from asvr.targets.towers import CLASS_TOKENS
 
 IMAGE_TOKEN = "<image>"
 
+Vlm = LlavaForConditionalGeneration | LlavaNextForConditionalGeneration
+"""The stock models that are assembled here."""
+
+VlmProcessor = LlavaProcessor | LlavaNextProcessor
+
+CONTINUOUS = ContinuousInput()
+
 
 def build_vlm(
-    language_model: str, vision_tower: str, *, seed: int, feature_layer: int = -2
-) -> tuple[LlavaForConditionalGeneration, LlavaProcessor]:
+    language_model: str,
+    vision_tower: str,
+    *,
+    seed: int,
+    feature_layer: int = -2,
+    visual_input: VisualInput = CONTINUOUS,
+) -> tuple[Vlm, VlmProcessor]:
     """Assembles a vision-language model: both parts pretrained, the projector fresh.
 
     Args:
@@ -29,6 +45,7 @@ def build_vlm(
         vision_tower: The same of a vision tower.
         seed: Decides the projector's initial weights and nothing else.
         feature_layer: Which of the tower's hidden states the projector reads (the paper: the last but one).
+        visual_input: How pictures enter the language model.
 
     Returns:
         The stock model and its processor; both load with `from_pretrained` once saved.
@@ -36,7 +53,7 @@ def build_vlm(
     tokenizer = _load_tokenizer(language_model)
     # Published weights are half precision, and would train in it if they were loaded as they are.
     text = AutoModelForCausalLM.from_pretrained(resolve(language_model), dtype=torch.float32)
-    tower = load_tower(vision_tower)
+    tower = load_input_tower(vision_tower, visual_input)
     if len(tokenizer) > text.config.vocab_size:
         text.resize_token_embeddings(len(tokenizer), pad_to_multiple_of=64)
     config = _config(text.config, tower.config, tokenizer, feature_layer)
@@ -49,19 +66,19 @@ def build_vlm(
     vlm.model.multi_modal_projector = _projector(config, seed)
     vlm.generation_config = text.generation_config
     vlm.generation_config.pad_token_id = tokenizer.pad_token_id
-    return vlm, _processor(tokenizer, vision_tower, config)
+    return vlm, _processor(tokenizer, vision_tower, config, visual_input)
 
 
 def outline_vlm(
-    language_model: str, vision_tower: str, *, feature_layer: int = -2
-) -> tuple[LlavaForConditionalGeneration, LlavaProcessor]:
+    language_model: str, vision_tower: str, *, feature_layer: int = -2, visual_input: VisualInput = CONTINUOUS
+) -> tuple[Vlm, VlmProcessor]:
     """Makes what `build_vlm` makes, without weights (on the meta device), to check a recipe in seconds."""
     tokenizer = _load_tokenizer(language_model)
     text = AutoConfig.from_pretrained(resolve(language_model))
-    config = _config(text, load_tower_config(vision_tower), tokenizer, feature_layer)
+    config = _config(text, load_input_config(vision_tower, visual_input), tokenizer, feature_layer)
     with torch.device("meta"):
         vlm = LlavaForConditionalGeneration(config)
-    return vlm, _processor(tokenizer, vision_tower, config)
+    return vlm, _processor(tokenizer, vision_tower, config, visual_input)
 
 
 def _load_tokenizer(language_model: str) -> PreTrainedTokenizerBase:
@@ -91,10 +108,12 @@ def _config(
     return config
 
 
-def _processor(tokenizer: PreTrainedTokenizerBase, vision_tower: str, config: LlavaConfig) -> LlavaProcessor:
+def _processor(
+    tokenizer: PreTrainedTokenizerBase, vision_tower: str, config: LlavaConfig, visual_input: VisualInput
+) -> VlmProcessor:
     assert isinstance(config.vision_config, PretrainedConfig)
     return LlavaProcessor(
-        image_processor=load_tower_processor(vision_tower),
+        image_processor=load_input_processor(vision_tower, visual_input),
         tokenizer=tokenizer,
         patch_size=config.vision_config.patch_size,
         vision_feature_select_strategy=config.vision_feature_select_strategy,

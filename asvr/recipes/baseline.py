@@ -1,8 +1,11 @@
 """The text-only baseline and ASVR on it, at real size: the two rows that every other varies (Table 1)."""
 
+from collections.abc import Collection
 from dataclasses import replace
 
-from asvr.recipes.spec import CodesSpec, DepthTransformerSpec, ModelSpec, Optimisation, Recipe, Stage, SupervisionSpec
+from asvr.recipes.optimisation import Optimisation
+from asvr.recipes.spec import ModelSpec, Recipe, Share, Stage
+from asvr.recipes.supervision import CodesSpec, DepthTransformerSpec, SupervisionSpec
 
 PROJECTOR = "vlm.model.multi_modal_projector."
 LANGUAGE_MODEL = ("vlm.model.language_model.", "vlm.lm_head.")
@@ -16,7 +19,7 @@ BASELINE = Recipe(
     stages=(
         Stage(
             name="pretrain",
-            data="LLaVA-558K (blip_laion_cc_sbu_558k.json)",
+            mixture=(Share(name="llava-558k"),),
             template="plain",
             trainable=(PROJECTOR,),
             optimisation=Optimisation(batch_size=256, learning_rate=1e-3),
@@ -24,7 +27,7 @@ BASELINE = Recipe(
         ),
         Stage(
             name="instruct",
-            data="LLaVA-1.5-665K (llava_v1_5_mix665k.json)",
+            mixture=(Share(name="llava-665k"),),
             template="vicuna_v1",
             trainable=(PROJECTOR, *LANGUAGE_MODEL),
             optimisation=Optimisation(batch_size=128, learning_rate=2e-5),
@@ -38,12 +41,22 @@ SEMANTIC = {
 }
 
 
-def supervised(recipe: Recipe, supervision: dict[str, SupervisionSpec], *, name: str, source: str) -> Recipe:
-    """Adds visual losses to every stage of a text-only recipe, and lets their heads train."""
-    stages = tuple(
-        replace(stage, supervision=supervision, trainable=(*stage.trainable, HEADS)) for stage in recipe.stages
-    )
-    return replace(recipe, name=name, source=source, stages=stages)
+def supervised(
+    recipe: Recipe,
+    supervision: dict[str, SupervisionSpec],
+    *,
+    name: str,
+    source: str,
+    stages: Collection[str] = ("pretrain", "middle", "instruct"),
+) -> Recipe:
+    """Adds visual losses to stages of a text-only recipe, by default to all, and lets their heads train there."""
+
+    def added(stage: Stage) -> Stage:
+        if stage.name not in stages:
+            return stage
+        return replace(stage, supervision=supervision, trainable=(*stage.trainable, HEADS))
+
+    return replace(recipe, name=name, source=source, stages=tuple(added(stage) for stage in recipe.stages))
 
 
 ASVR = supervised(

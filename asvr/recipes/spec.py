@@ -1,21 +1,15 @@
-"""What a recipe is made of: frozen values that say what to build, and build it."""
+"""What a recipe is made of: frozen values that say what to build."""
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from transformers import LlavaForConditionalGeneration
-
-from asvr.heads.depth_transformer import DepthTransformer
-from asvr.models.grids import visual_grid
-from asvr.objective import Alignment, Supervision
-from asvr.targets.cache import CachedCodes
-from asvr.targets.own_tower import OwnTowerCodes
-from asvr.targets.tokenizer import VisualTokenizer
-
-CodeTargets = VisualTokenizer | OwnTowerCodes | CachedCodes
-"""Target encoders that give codes, and hold the codebooks that a head looks them up in."""
+from asvr.data.manifest import MANIFEST
+from asvr.models.visual_input import ContinuousInput, VisualInput
+from asvr.objective import Alignment
+from asvr.recipes.optimisation import LoraSpec, Optimisation
+from asvr.recipes.supervision import SupervisionSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,121 +19,34 @@ class ModelSpec:
     Args:
         language_model: Hub name, folder, or embedded name of a causal language model.
         vision_tower: The same of a vision tower.
+        visual_input: How pictures enter the language model.
         feature_layer: Which of the tower's hidden states the projector reads.
     """
 
     language_model: str
     vision_tower: str
+    visual_input: VisualInput = field(default_factory=ContinuousInput)
     feature_layer: int = -2
 
 
 @dataclass(frozen=True, kw_only=True)
-class CodesSpec:
-    """Targets that are codes of a visual tokenizer.
+class Share:
+    """A part of a stage's data.
 
     Args:
-        tokenizer: Folder of a visual tokenizer.
-        own_tower: Whether the codes are of the very features that the model's own frozen vision tower computes, so
-            that one tower runs, not two; a tokenizer of another tower is then refused.
-        resample: Whether features are resampled to the grid of the model's visual tokens where the tokenizer's grid
-            is another; it is refused otherwise.
-        cache: Folder with the tokenizer's codes of all pictures (`asvr targets cache`), so that no tower runs for them;
-            None computes the codes while training.
+        name: Of a data set in `asvr.data.manifest.MANIFEST`.
+        weight: How often an epoch goes through it: 0.5 takes half of its records, drawn by the seed, 2 each twice.
     """
 
-    tokenizer: str
-    own_tower: bool = False
-    resample: bool = False
-    cache: str | None = None
-
-    def load(self, grid: tuple[int, int]) -> VisualTokenizer | CachedCodes:
-        """Loads the tokenizer, or opens the cache of its codes, for a model whose visual tokens have a grid."""
-        wanted = grid if self.resample else None
-        if self.cache is not None:
-            return CachedCodes.open(self.cache, self.tokenizer, grid=wanted)
-        return VisualTokenizer.from_pretrained(self.tokenizer, grid=wanted)
-
-    def build(self, vlm: LlavaForConditionalGeneration) -> CodeTargets:
-        """Loads the tokenizer, and lets it look at the model's own tower where that is meant."""
-        target = self.load(visual_grid(vlm.config))
-        if self.own_tower and isinstance(target, VisualTokenizer):
-            return OwnTowerCodes(target, vlm.model.vision_tower)
-        return target
-
-
-@dataclass(frozen=True, kw_only=True)
-class DepthTransformerSpec:
-    """The paper's head over codes; the defaults are the release's size."""
-
-    width: int = 2048
-    num_layers: int = 3
-    head_width: int = 128
-
-    def build(self, hidden_size: int, target: CodeTargets) -> DepthTransformer:
-        """Makes a fresh head for a target's codes."""
-        return DepthTransformer(
-            hidden_size,
-            target.quantizer.codebooks,
-            width=self.width,
-            num_layers=self.num_layers,
-            head_width=self.head_width,
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class SupervisionSpec:
-    """A visual loss before it is built: a target, a head for it, and a weight."""
-
-    target: CodesSpec
-    head: DepthTransformerSpec
+    name: str
     weight: float = 1.0
 
     def __post_init__(self) -> None:
-        """Refuses a weight that is no factor of a loss."""
-        if not 0 <= self.weight < math.inf:
-            raise ValueError(f"supervision.weight is {self.weight}: it must be a number from zero up")
-
-    def build(self, vlm: LlavaForConditionalGeneration) -> Supervision:
-        """Loads the target and makes a fresh head."""
-        target = self.target.build(vlm)
-        return Supervision(target, self.head.build(vlm.config.get_text_config().hidden_size, target), self.weight)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Optimisation:
-    """How a stage descends: AdamW with a cosine schedule.
-
-    Args:
-        batch_size: Conversations per optimisation step, over all ranks and accumulated micro-batches.
-        learning_rate: Peak learning rate.
-        epochs: Passes over the stage's conversations.
-        warmup_ratio: Share of the steps in which the rate rises.
-        weight_decay: AdamW's.
-        max_grad_norm: Gradients are scaled down to this norm.
-    """
-
-    batch_size: int
-    learning_rate: float
-    epochs: float = 1.0
-    warmup_ratio: float = 0.03
-    weight_decay: float = 0.0
-    max_grad_norm: float = 1.0
-
-    def __post_init__(self) -> None:
-        """Refuses what cannot train."""
-        above_zero = {
-            "batch_size": self.batch_size,
-            "learning_rate": self.learning_rate,
-            "epochs": self.epochs,
-            "max_grad_norm": self.max_grad_norm,
-        }
-        for name, value in above_zero.items():
-            if not 0 < value < math.inf:
-                raise ValueError(f"optimisation.{name} is {value}: it must be a number above zero")
-        if not 0 <= self.warmup_ratio < 1:
-            raise ValueError(f"optimisation.warmup_ratio is {self.warmup_ratio}: it is a share, from 0 to below 1")
-        if not 0 <= self.weight_decay < math.inf:
-            raise ValueError(f"optimisation.weight_decay is {self.weight_decay}: it must be zero or above")
+        """Refuses an unknown data set, and a weight that takes nothing."""
+        if self.name not in MANIFEST:
+            raise ValueError(f"there is no data set {self.name!r} in the manifest: choose one of {', '.join(MANIFEST)}")
+        if not 0 < self.weight < math.inf:
+            raise ValueError(f"mixture.{self.name}.weight is {self.weight}: it must be a number above zero")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,23 +54,25 @@ class Stage:
     """One optimisation run: what it reads, what it trains, and what it adds to the text loss.
 
     Args:
-        name: Folder of the stage in the run, `pretrain` or `instruct`.
-        data: The conversations it is meant for, in words; the user gives the files.
+        name: Folder of the stage in the run: `pretrain`, `middle` or `instruct`.
+        mixture: The data sets that it is meant for, joined; the user says where they are.
         template: Name of a chat template.
         trainable: Prefixes of the objective's parameter names that train; every other parameter is frozen.
         optimisation: Learning rate, global batch size and schedule.
         supervision: Visual losses by name; none makes the stage text-only.
+        adapter: Low-rank adapters that train in place of the language model; None where it trains whole or not at all.
         max_length: Longest sequence in tokens.
         companions: Unlabelled pictures that ride along with each conversation.
         gradient_checkpointing: Whether the language model's activations are computed again in the backward pass.
     """
 
     name: str
-    data: str
+    mixture: tuple[Share, ...]
     template: Literal["plain", "vicuna_v1", "chatml", "mistral"]
     trainable: tuple[str, ...]
     optimisation: Optimisation
     supervision: Mapping[str, SupervisionSpec] = field(default_factory=dict)
+    adapter: LoraSpec | None = None
     max_length: int = 2048
     companions: int = 0
     gradient_checkpointing: bool = False

@@ -3,7 +3,9 @@
 from dataclasses import replace
 
 from asvr.recipes.baseline import BASELINE, supervised
-from asvr.recipes.spec import CodesSpec, DepthTransformerSpec, ModelSpec, Optimisation, Recipe, SupervisionSpec
+from asvr.recipes.optimisation import Optimisation
+from asvr.recipes.spec import ModelSpec, Recipe, Share
+from asvr.recipes.supervision import CodesSpec, DepthTransformerSpec, SupervisionSpec
 
 PRETRAIN, INSTRUCT = BASELINE.stages
 
@@ -16,14 +18,14 @@ TINY = replace(
     stages=(
         replace(
             PRETRAIN,
-            data="one caption a picture, as train_captions.json of the embedded world",
+            mixture=(Share(name="world-captions"),),
             optimisation=Optimisation(batch_size=16, learning_rate=2e-3),
             max_length=512,
             gradient_checkpointing=False,
         ),
         replace(
             INSTRUCT,
-            data="questions and answers, as train_instruct.json of the embedded world",
+            mixture=(Share(name="world-questions"),),
             template="mistral",
             optimisation=Optimisation(batch_size=16, learning_rate=1e-3, epochs=2.5),
             max_length=512,

@@ -12,7 +12,8 @@ from torch import Tensor
 from asvr.data.collate import Collator
 from asvr.data.conversation import Conversation
 from asvr.objective import align
-from asvr.recipes.spec import CodeTargets, Recipe
+from asvr.recipes.spec import Recipe
+from asvr.recipes.supervision import CodeTargets
 from asvr.training.prepare import build_dataset
 from asvr.training.stage import build_objective
 

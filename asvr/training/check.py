@@ -6,12 +6,12 @@ from dataclasses import replace
 from functools import cache
 
 import torch
-from transformers import LlavaForConditionalGeneration, LlavaProcessor, PretrainedConfig
+from transformers import PretrainedConfig
 
 from asvr.data.conversation import Conversation
 from asvr.data.dataset import token_report
 from asvr.data.template import Encoded
-from asvr.models.build import outline_vlm
+from asvr.models.build import Vlm, VlmProcessor, outline_vlm
 from asvr.models.grids import visual_grid
 from asvr.objective import Objective, Supervision
 from asvr.recipes.spec import Recipe, Stage
@@ -50,7 +50,10 @@ def check_inputs(
         ValueError: If a stage, an image or a conversation cannot be trained on.
     """
     vlm, processor = outline_vlm(
-        recipe.model.language_model, recipe.model.vision_tower, feature_layer=recipe.model.feature_layer
+        recipe.model.language_model,
+        recipe.model.vision_tower,
+        feature_layer=recipe.model.feature_layer,
+        visual_input=recipe.model.visual_input,
     )
     check_feature_layer(recipe, vlm)
     stages = [stage for stage in recipe.stages if stage.name in inputs]
@@ -81,7 +84,7 @@ def check_inputs(
     return checked
 
 
-def check_feature_layer(recipe: Recipe, vlm: LlavaForConditionalGeneration) -> None:
+def check_feature_layer(recipe: Recipe, vlm: Vlm) -> None:
     """Refuses a layer that the vision tower does not have.
 
     Raises:
@@ -100,9 +103,9 @@ def check_feature_layer(recipe: Recipe, vlm: LlavaForConditionalGeneration) -> N
 def check_stage(
     recipe: Recipe,
     stage: Stage,
-    vlm: LlavaForConditionalGeneration,
+    vlm: Vlm,
     tower: Callable[[], str],
-    processor: LlavaProcessor,
+    processor: VlmProcessor,
 ) -> dict[str, int]:
     """Checks a stage's tokenizers and trained parameters against a model without weights.
 
@@ -128,7 +131,7 @@ def check_stage(
             check_own_tower(f"stages.{stage.name}.supervision.{name}.target", target, tower, processor)
         with torch.device("meta"):
             head = spec.head.build(vlm.config.get_text_config().hidden_size, target)
-        supervision[name] = Supervision(target, head, spec.weight)
+        supervision[name] = Supervision(target, head, spec.weight, spec.layer)
     trained = set_trainable(Objective(vlm, supervision, recipe.alignment), stage.trainable)
     own = [name for name, spec in stage.supervision.items() if spec.target.own_tower and spec.target.cache is None]
     if own and any(parameter.requires_grad for parameter in vlm.model.vision_tower.parameters()):

@@ -3,11 +3,12 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from transformers import LlavaProcessor, PretrainedConfig
+from transformers import PretrainedConfig
 
 from asvr.interfaces import TargetEncoder
+from asvr.models.build import VlmProcessor
 from asvr.models.grids import visual_grid
-from asvr.recipes.spec import SupervisionSpec
+from asvr.recipes.supervision import SupervisionSpec
 from asvr.targets.cache import CachedCodes
 from asvr.targets.tokenizer import VisualTokenizer
 
@@ -20,14 +21,14 @@ def check_grid(name: str, spec: SupervisionSpec, target: TargetEncoder, config: 
     """
     if target.grid != visual_grid(config):
         raise ValueError(
-            f"supervision {name!r}: the tokenizer {spec.target.tokenizer} has the grid {target.grid}, but an image has "
+            f"supervision {name!r}: the tokenizer {spec.target.folder} has the grid {target.grid}, but an image has "
             f"{visual_grid(config)} visual tokens in the model: fit a tokenizer on a tower with the model's grid, or "
             "let its features be resampled by --set stages.STAGE.supervision.NAME.target.resample=true"
         )
 
 
 def check_view(
-    name: str, spec: SupervisionSpec, target: VisualTokenizer | CachedCodes, processor: LlavaProcessor
+    name: str, spec: SupervisionSpec, target: VisualTokenizer | CachedCodes, processor: VlmProcessor
 ) -> None:
     """Refuses a target that sees another part of the picture than the model: its codes would lie beside its tokens.
 
@@ -37,7 +38,7 @@ def check_view(
     theirs, ours = kept_share(target.preprocessing), kept_share(processor.image_processor.to_dict())
     if theirs != ours:
         raise ValueError(
-            f"supervision {name!r}: the tokenizer {spec.target.tokenizer} sees {_in_words(theirs)}, the model "
+            f"supervision {name!r}: the tokenizer {spec.target.folder} sees {_in_words(theirs)}, the model "
             f"{_in_words(ours)}, so a code would describe another place than its visual token shows: fit the tokenizer "
             "on pictures prepared as the model's are (`asvr tokenizer fit --image-size` leaves out the crop)"
         )
@@ -55,7 +56,7 @@ def _in_words(share: float | None) -> str:
 
 
 def check_own_tower(
-    field: str, target: VisualTokenizer | CachedCodes, tower: Callable[[], str], processor: LlavaProcessor
+    field: str, target: VisualTokenizer | CachedCodes, tower: Callable[[], str], processor: VlmProcessor
 ) -> None:
     """Refuses a tokenizer whose codes cannot be read off the model's own vision tower; cached ones are not read off it.
 

@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from transformers import AutoProcessor, LlavaForConditionalGeneration, LlavaProcessor, PretrainedConfig
+from transformers import AutoModelForImageTextToText, AutoProcessor, PretrainedConfig
 
 from asvr.data.conversation import Conversation
 from asvr.data.dataset import ConversationDataset
 from asvr.data.template import TEMPLATES, Encoded, encode
-from asvr.models.build import IMAGE_TOKEN, build_vlm
+from asvr.models.build import IMAGE_TOKEN, Vlm, VlmProcessor, build_vlm
 from asvr.models.grids import visual_grid
 from asvr.objective import Objective, Supervision
 from asvr.recipes.spec import Recipe, Stage
@@ -35,7 +35,7 @@ class Encoder:
         max_length: Longest sequence in tokens.
     """
 
-    processor: LlavaProcessor
+    processor: VlmProcessor
     template: str
     tokens_per_image: int
     max_length: int
@@ -58,18 +58,23 @@ class Encoder:
         return encoded
 
 
-def load_vlm(
-    recipe: Recipe, previous: Path | None, *, seed: int
-) -> tuple[LlavaForConditionalGeneration, LlavaProcessor]:
+def load_vlm(recipe: Recipe, previous: Path | None, *, seed: int) -> tuple[Vlm, VlmProcessor]:
     """Assembles the recipe's model, or loads what the stage before has saved."""
     if previous is None:
         model = recipe.model
-        return build_vlm(model.language_model, model.vision_tower, seed=seed, feature_layer=model.feature_layer)
-    vlm = LlavaForConditionalGeneration.from_pretrained(previous, dtype=torch.float32)
+        return build_vlm(
+            model.language_model,
+            model.vision_tower,
+            seed=seed,
+            feature_layer=model.feature_layer,
+            visual_input=model.visual_input,
+        )
+    vlm = AutoModelForImageTextToText.from_pretrained(previous, dtype=torch.float32)
+    assert isinstance(vlm, Vlm)
     return vlm, AutoProcessor.from_pretrained(previous, backend="pil")
 
 
-def build_supervision(stage: Stage, vlm: LlavaForConditionalGeneration, *, seed: int) -> dict[str, Supervision]:
+def build_supervision(stage: Stage, vlm: Vlm, *, seed: int) -> dict[str, Supervision]:
     """Loads a stage's targets and makes its heads; their initial weights take nothing from the model's randomness.
 
     Raises:
@@ -88,7 +93,7 @@ def build_supervision(stage: Stage, vlm: LlavaForConditionalGeneration, *, seed:
 def build_dataset(
     stage: Stage,
     objective: Objective,
-    processor: LlavaProcessor,
+    processor: VlmProcessor,
     *,
     conversations: list[Conversation],
     companions: list[Conversation],
@@ -107,6 +112,6 @@ def build_dataset(
     )
 
 
-def build_encoder(stage: Stage, config: PretrainedConfig, processor: LlavaProcessor) -> Encoder:
+def build_encoder(stage: Stage, config: PretrainedConfig, processor: VlmProcessor) -> Encoder:
     """Makes the stage's encoder of conversations for a model."""
     return Encoder(processor, TEMPLATES[stage.template], math.prod(visual_grid(config)), stage.max_length)

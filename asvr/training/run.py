@@ -9,6 +9,7 @@ from rich.console import Console
 
 from asvr.data.conversation import Conversation
 from asvr.data.dataset import Source, load_source
+from asvr.data.manifest import MANIFEST
 from asvr.derive import as_json, flatten, recipe_hash
 from asvr.disk import write_whole
 from asvr.recipes.spec import Recipe, Stage
@@ -107,9 +108,8 @@ def read_inputs(
 
 def _sources_of(stage: Stage, data: Mapping[str, Sequence[Source]]) -> Sequence[Source]:
     if not data.get(stage.name):
-        raise ValueError(
-            f"stage {stage.name!r} has no data: it is meant for {stage.data}; add --data {stage.name}=FILE"
-        )
+        meant = ", ".join(MANIFEST[share.name].title for share in stage.mixture)
+        raise ValueError(f"stage {stage.name!r} has no data: it is meant for {meant}; add --data {stage.name}=FILE")
     return data[stage.name]
 
 

@@ -6,15 +6,15 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
-from transformers import LlavaProcessor
 
 from asvr.disk import writing
+from asvr.models.build import VlmProcessor
 from asvr.objective import Objective
 from asvr.training.trainer import StageTrainer
 
 
 def save_stage(
-    trainer: StageTrainer, objective: Objective, processor: LlavaProcessor, folder: Path, *, dtype: torch.dtype | None
+    trainer: StageTrainer, objective: Objective, processor: VlmProcessor, folder: Path, *, dtype: torch.dtype | None
 ) -> None:
     """Saves the stock model with its processor, and the heads beside it; a cut-short save leaves no `model/`.
 

@@ -10,13 +10,14 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 from torch import nn
-from transformers import LlavaProcessor, PreTrainedModel, PrinterCallback, ProgressCallback, TrainingArguments
+from transformers import PreTrainedModel, PrinterCallback, ProgressCallback, TrainingArguments
 
 from asvr.data.collate import Collator
 from asvr.data.conversation import Conversation
 from asvr.data.dataset import ConversationDataset
 from asvr.data.template import END_TOKENS, TEMPLATES
 from asvr.disk import write_whole
+from asvr.models.build import VlmProcessor
 from asvr.objective import Objective
 from asvr.recipes.spec import Recipe, Stage
 from asvr.training.freeze import set_trainable
@@ -125,7 +126,7 @@ def run_stage(
 
 def build_objective(
     recipe: Recipe, stage: Stage, previous: Path | None, *, seed: int
-) -> tuple[Objective, LlavaProcessor]:
+) -> tuple[Objective, VlmProcessor]:
     """Builds what a stage trains, with the heads that the stage before has trained, and sets its chat template."""
     vlm, processor = load_vlm(recipe, previous and previous / "model", seed=seed)
     supervision = build_supervision(stage, vlm, seed=seed)
@@ -140,7 +141,7 @@ def build_objective(
     return Objective(vlm, supervision, recipe.alignment), processor
 
 
-def set_template(vlm: PreTrainedModel, processor: LlavaProcessor, template: str) -> None:
+def set_template(vlm: PreTrainedModel, processor: VlmProcessor, template: str) -> None:
     """Saves a chat template with the processor, and lets generation stop at the token that its answers end with.
 
     Raises:
@@ -162,7 +163,7 @@ def build_trainer(
     stage: Stage,
     objective: Objective,
     dataset: ConversationDataset,
-    processor: LlavaProcessor,
+    processor: VlmProcessor,
     *,
     folder: Path,
     seed: int,

@@ -36,7 +36,7 @@ def test_a_field_is_changed_by_its_path_and_no_other(path: str, text: str, value
     [
         ("stages.instruct.optimisation.lerning_rate", "1", r"no 'lerning_rate' here: did you mean 'learning_rate'\?"),
         ("stages.instrukt.max_length", "1", r"did you mean 'instruct'\?"),
-        ("stages.instruct.zzz", "1", "choose one of name, data, template"),
+        ("stages.instruct.zzz", "1", "choose one of name, mixture, template"),
         ("stages.instruct.supervision.appearance.weight", "1", "there is no 'appearance' here: choose one of semantic"),
         ("stages.instruct.optimisation", "1", "a group of fields, not one: go on with a dot"),
         ("stages", "1", "a group of fields"),

@@ -17,7 +17,8 @@ from transformers import (
 from asvr.models.build import outline_vlm
 from asvr.models.grids import visual_grid
 from asvr.recipes import RECIPES
-from asvr.recipes.spec import CodesSpec, Recipe
+from asvr.recipes.spec import Recipe
+from asvr.recipes.supervision import CodesSpec
 from asvr.targets.residual_quantizer import ResidualQuantizer
 from asvr.targets.tokenizer import VisualTokenizer
 from asvr.targets.towers import TowerFeatures

@@ -161,7 +161,10 @@ def test_a_diverged_run_stops_before_it_is_saved(parts: Path, tmp_path: Path) ->
 
 
 def test_a_loss_that_is_no_number_stops_the_run(parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Objective, "_text_loss", lambda self, states, labels: states.sum() * float("nan"))
+    def no_number(self: Objective, states: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return states[:, 0, 0] * float("nan"), torch.arange(len(states))
+
+    monkeypatch.setattr(Objective, "_text_loss", no_number)
     with pytest.raises(ValueError, match="loss is nan at step 1: training has diverged"):
         train("tiny-llava", parts, tmp_path / "run")
     assert last_checkpoint(tmp_path / "run" / "pretrain" / "checkpoints") is None

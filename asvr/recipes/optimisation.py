@@ -1,0 +1,93 @@
+"""How a stage descends, and what of the language model it descends on."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParameterGroup:
+    """Parameters with a peak learning rate of their own.
+
+    Args:
+        name: What logs and `--set` call it.
+        prefix: Prefix of the names of its parameters in the objective.
+        learning_rate: Their peak learning rate.
+    """
+
+    name: str
+    prefix: str
+    learning_rate: float
+
+    def __post_init__(self) -> None:
+        """Refuses a rate that cannot train."""
+        if not 0 < self.learning_rate < math.inf:
+            raise ValueError(
+                f"optimisation.groups.{self.name}.learning_rate is {self.learning_rate}: it must be a number above zero"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Optimisation:
+    """How a stage descends: AdamW with a cosine schedule.
+
+    Args:
+        batch_size: Conversations per optimisation step, over all ranks and accumulated micro-batches.
+        learning_rate: Peak learning rate.
+        groups: Parameters with another peak rate; the first group whose prefix fits a parameter has it.
+        epochs: Passes over the stage's conversations.
+        warmup_ratio: Share of the steps in which the rate rises.
+        weight_decay: AdamW's.
+        max_grad_norm: Gradients are scaled down to this norm.
+    """
+
+    batch_size: int
+    learning_rate: float
+    groups: tuple[ParameterGroup, ...] = ()
+    epochs: float = 1.0
+    warmup_ratio: float = 0.03
+    weight_decay: float = 0.0
+    max_grad_norm: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuses what cannot train."""
+        above_zero = {
+            "batch_size": self.batch_size,
+            "learning_rate": self.learning_rate,
+            "epochs": self.epochs,
+            "max_grad_norm": self.max_grad_norm,
+        }
+        for name, value in above_zero.items():
+            if not 0 < value < math.inf:
+                raise ValueError(f"optimisation.{name} is {value}: it must be a number above zero")
+        if not 0 <= self.warmup_ratio < 1:
+            raise ValueError(f"optimisation.warmup_ratio is {self.warmup_ratio}: it is a share, from 0 to below 1")
+        if not 0 <= self.weight_decay < math.inf:
+            raise ValueError(f"optimisation.weight_decay is {self.weight_decay}: it must be zero or above")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoraSpec:
+    """Low-rank adapters on every linear layer of the language model's blocks, instead of training it whole.
+
+    They are merged when the stage is saved, so that what is saved is a stock model as ever.
+
+    Args:
+        rank: Rank of each adapter.
+        alpha: Scale of an adapter's output, divided by its rank.
+        dropout: On the adapter's input.
+        base: What the frozen weights are kept in while training: as they are, or four bits each (QLoRA).
+    """
+
+    rank: int = 128
+    alpha: float = 256
+    dropout: float = 0.05
+    base: Literal["whole", "nf4"] = "whole"
+
+    def __post_init__(self) -> None:
+        """Refuses sizes that make no adapter."""
+        if self.rank < 1 or not 0 < self.alpha < math.inf or not 0 <= self.dropout < 1:
+            raise ValueError(
+                f"adapter has rank {self.rank}, alpha {self.alpha} and dropout {self.dropout}: the rank must be one at "
+                "least, alpha above zero, dropout a share from 0 to below 1"
+            )

@@ -103,12 +103,12 @@ def objective(alignment: Alignment) -> Objective:
     return Objective(vlm, {"semantic": Supervision(target, head)}, alignment)
 
 
-def step_batch(name: str) -> dict[str, Tensor]:
-    """A recorded step as our collator would give it."""
+def step_batch(name: str, images: int = 1) -> dict[str, Tensor]:
+    """A recorded step as our collator would give it; one marker stands for all images of its row."""
     tensors, _ = read(name)
     rows = []
     for ids, labels, real in zip(tensors["input_ids"], tensors["labels"], tensors["attention_mask"], strict=True):
-        rows.append(_splice(ids[real].tolist(), labels[real].tolist()))
+        rows.append(_splice(ids[real].tolist(), labels[real].tolist(), 729 * images))
     length = max(len(ids) for ids, _ in rows)
     input_ids = torch.tensor([ids + [0] * (length - len(ids)) for ids, _ in rows])
     labels = torch.tensor([labels + [-100] * (length - len(labels)) for _, labels in rows])
@@ -121,11 +121,11 @@ def step_batch(name: str) -> dict[str, Tensor]:
     }
 
 
-def _splice(ids: list[int], labels: list[int]) -> tuple[list[int], list[int]]:
+def _splice(ids: list[int], labels: list[int], tokens: int) -> tuple[list[int], list[int]]:
     if -200 not in ids:
         return ids, labels
     at = ids.index(-200)
     return (
-        ids[:at] + [IMAGE_TOKEN] * 729 + ids[at + 1 :],
-        labels[:at] + [-100] * 729 + labels[at + 1 :],
+        ids[:at] + [IMAGE_TOKEN] * tokens + ids[at + 1 :],
+        labels[:at] + [-100] * tokens + labels[at + 1 :],
     )

@@ -9,7 +9,7 @@ pytestmark = needs_reference
 
 def run(name: str, images: slice | None, alignment: str = "same") -> tuple[Objective, dict]:
     ours = objective(alignment)
-    batch = step_batch(name)
+    batch = step_batch(name, images=1 if images is None else images.stop)
     prepared = None if images is None else pixels(images)
     inputs = {} if prepared is None else {"pixel_values": prepared}
     losses = ours(**batch, **inputs, targets={} if prepared is None else {"semantic": prepared})
@@ -66,3 +66,14 @@ def test_a_batch_of_text_only_rows_has_no_visual_loss_and_no_nan() -> None:
     for name, parameter in ours.supervision["semantic"].head.named_parameters():
         assert parameter.grad is not None and not parameter.grad.any(), name
     assert not ours.vlm.model.multi_modal_projector.linear_1.weight.grad.any()
+
+
+@pytest.mark.parametrize(("alignment", "shift"), [("same", "0"), ("next", "-1")])
+def test_two_crops_of_one_picture_are_1458_tokens_in_a_row(alignment: str, shift: str) -> None:
+    _, facts = read("step_5_multicrop_flat")
+    ours, losses = run("step_5_multicrop_flat", slice(0, 2), alignment=alignment)
+    assert losses["loss_text"].item() == pytest.approx(facts["losses"]["loss_text"], rel=2e-5)
+    assert losses["loss_semantic"].item() == pytest.approx(facts["loss_vision_by_shift"][shift], rel=2e-5)
+    if alignment == "same":
+        expected = facts["grad_norms"]["of_loss"]["mm_projector"]
+        assert norm(ours.vlm.model.multi_modal_projector) == pytest.approx(expected, rel=1e-3)

@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor, nn
-from transformers import PreTrainedModel
+from transformers import LlavaNextConfig, PreTrainedModel
+from transformers.models.llava_next.modeling_llava_next import image_size_to_num_patches
 
 from asvr.interfaces import HeadLoss, TargetEncoder, VisualHead
 from asvr.losses import linear_cross_entropy
@@ -163,12 +164,21 @@ class Objective(nn.Module):
 
         Without it a rank whose batch has no image leaves DDP, FSDP and ZeRO-3 waiting for its gradients.
         """
-        side = self.vlm.config.vision_config.image_size
-        weight = next(self.vlm.parameters())
-        blank = weight.new_zeros(1, 3, side, side)
+        blank = blank_image(self.vlm)
         # Every image-text-to-text model has this method, but `PreTrainedModel` does not declare it.
-        features = self.vlm.get_image_features(pixel_values=blank, return_dict=True).pooler_output  # type: ignore[operator]
+        features = self.vlm.get_image_features(**blank, return_dict=True).pooler_output  # type: ignore[operator]
         return torch.stack([feature.sum() for feature in features]).sum() * 0.0
+
+
+def blank_image(vlm: PreTrainedModel) -> dict[str, Tensor]:
+    """Makes the inputs of a picture of zeros, of the vision tower's own size and in the model's dtype."""
+    config, weight = vlm.config, next(vlm.parameters())
+    side = config.vision_config.image_size
+    if not isinstance(config, LlavaNextConfig):
+        return {"pixel_values": weight.new_zeros(1, 3, side, side)}
+    num_crops = image_size_to_num_patches((side, side), config.image_grid_pinpoints, side)
+    sizes = torch.tensor([[side, side]], device=weight.device)
+    return {"pixel_values": weight.new_zeros(1, num_crops, 3, side, side), "image_sizes": sizes}
 
 
 def _by_row(per_token: Float[Tensor, " tokens"], row: Int[Tensor, " tokens"], num_rows: int) -> Float[Tensor, " rows"]:

@@ -14,6 +14,7 @@ from transformers import PreTrainedTokenizerFast
 from transformers.utils.logging import disable_progress_bar
 
 SPECIAL_TOKENS = ["<s>", "</s>", "<pad>", "<image>", "[INST]", "[/INST]", "<|im_start|>", "<|im_end|>"]
+SPECIAL_TOKENS += ["<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"]
 SENTENCES = [
     "Is there a blue triangle? yes no",
     "A grey box with one black square and two yellow circles.",
@@ -66,13 +67,14 @@ def nlvr(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def parts(tmp_path_factory: pytest.TempPathFactory, tokenizer: PreTrainedTokenizerFast) -> Path:
-    """A folder with `language_model`, `tower`, `tokenizer` (visual) and `records`, all tiny and real."""
-    from tests.parts import write_language_model, write_records, write_tokenizer, write_tower
+    """A folder with `language_model`, `tower`, `tokenizer`, `targets` (continuous) and `records`, all tiny and real."""
+    from tests.parts import write_language_model, write_records, write_targets, write_tokenizer, write_tower
 
     folder = tmp_path_factory.mktemp("parts")
     write_language_model(folder / "language_model", tokenizer)
     write_tower(folder / "tower")
     write_tokenizer(folder / "tokenizer", folder / "tower")
+    write_targets(folder / "targets", folder / "tower")
     write_records(folder / "records")
     return folder
 

@@ -17,8 +17,11 @@ from transformers import (
 )
 
 from asvr.derive import derive
+from asvr.models.visual_input import DiscreteInput
 from asvr.recipes import RECIPES
 from asvr.recipes.spec import Recipe
+from asvr.recipes.supervision import CodesSpec, DepthTransformerSpec
+from asvr.targets.continuous import ContinuousTargets
 from asvr.targets.towers import TowerFeatures
 from asvr.tokenizers.fit import fit_tokenizer
 from asvr.tokenizers.settings import FitSettings
@@ -78,6 +81,16 @@ def write_tokenizer(folder: Path, tower: Path, *, depth: int = 3, num_codes: int
     return folder
 
 
+def write_targets(folder: Path, tower: Path) -> Path:
+    """The tower's features, standardised over forty pictures."""
+    from asvr.tokenizers.channel_statistics import measure_channels
+
+    features = TowerFeatures(SiglipVisionModel.from_pretrained(tower), SiglipImageProcessorPil.from_pretrained(tower))
+    measured = measure_channels(features, Album(pictures(40)))
+    ContinuousTargets(features, statistics=measured.statistics, about=measured.about).save_pretrained(folder)
+    return folder
+
+
 def write_records(folder: Path, count: int = 8) -> Path:
     """`captions.json`, `instruct.json` (of every kind of sample), `unlabelled.json`, `eval.json` and `images/`."""
     (folder / "images").mkdir(parents=True)
@@ -112,11 +125,20 @@ def shrink(name: str, parts: Path, **changes: str) -> Recipe:
     model = replace(recipe.model, language_model=str(parts / "language_model"), vision_tower=str(parts / "tower"))
     recipe = replace(recipe, model=model, precision="fp32")
     small = {}
+    if isinstance(model.visual_input, DiscreteInput):
+        small["model.visual_input.tokenizer"] = str(parts / "tokenizer")
     for stage in recipe.stages:
         path = f"stages.{stage.name}"
         small |= {f"{path}.max_length": "256"}
         small |= {f"{path}.optimisation.{key}": value for key, value in (("batch_size", "4"), ("epochs", "1"))}
-        for term in stage.supervision:
-            small[f"{path}.supervision.{term}.target.tokenizer"] = str(parts / "tokenizer")
-            small |= {f"{path}.supervision.{term}.head.{key}": "64" for key in ("width", "head_width")}
+        for name, term in stage.supervision.items():
+            term_path = f"{path}.supervision.{name}"
+            if isinstance(term.target, CodesSpec):
+                small[f"{term_path}.target.tokenizer"] = str(parts / "tokenizer")
+            else:
+                small[f"{term_path}.target.folder"] = str(parts / "targets")
+            if isinstance(term.head, DepthTransformerSpec):
+                small[f"{term_path}.head.head_width"] = "64"
+            small[f"{term_path}.head.width"] = "64"
+            small[f"{term_path}.layer"] = str(min(term.layer, 1))
     return derive(recipe, {**small, **changes})

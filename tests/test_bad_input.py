@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.command import GPT, HUMAN, Command, image, no_bos, other_grid, other_tower, text_file, truncate, turns
+from tests.cli.command import GPT, HUMAN, Command, image, other_grid, other_tower, text_file, truncate, turns
 
 
 def change(path: str, value: str) -> Callable[[Command], object]:
@@ -139,10 +139,6 @@ BAD: dict[str, tuple[Callable[[Command], object], list[str]]] = {
     "conversation that the template refuses": (
         lambda c: turns(c, (HUMAN, "<image> A?"), (GPT, "b"), (HUMAN, "C?"), (GPT, "d"), index=1, file="captions.json"),
         ["conversation 'c1'", "one user turn and one answer"],
-    ),
-    "image before any token": (
-        lambda c: (no_bos(c), c.rewrite(lambda records: records.append({"id": "p", "image": "0.png"}))),
-        ["begins with an image", "alignment=same"],
     ),
 }
 

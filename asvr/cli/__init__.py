@@ -11,9 +11,12 @@ from rich.logging import RichHandler
 from rich.markup import escape
 
 from asvr.cli.compare import compare
+from asvr.cli.data import app as data
 from asvr.cli.demo import demo
 from asvr.cli.evaluate import evaluate
+from asvr.cli.explain import explain
 from asvr.cli.recipes import recipes
+from asvr.cli.reproduce import reproduce
 from asvr.cli.study import study
 from asvr.cli.targets import app as targets
 from asvr.cli.tokenizer import app as tokenizer
@@ -28,10 +31,13 @@ app = typer.Typer(
 )
 app.command()(demo)
 app.command()(recipes)
+app.command()(explain)
 app.command()(train)
 app.command()(study)
+app.command()(reproduce)
 app.command()(evaluate)
 app.command()(compare)
+app.add_typer(data, name="data")
 app.add_typer(tokenizer, name="tokenizer")
 app.add_typer(targets, name="targets")
 app.add_typer(world, name="world")

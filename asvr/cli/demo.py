@@ -10,7 +10,7 @@ from rich.console import Console
 def demo(
     out: Annotated[Path, typer.Option(help="Folder of the demo; what is already there is reused.")] = Path("runs/demo"),
     seeds: Annotated[int, typer.Option(min=1, help="Seeds per arm.")] = 3,
-    jobs: Annotated[int | None, typer.Option(min=1, help="Runs at a time [default: one per processor].")] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help=r"Runs at a time \[default: one per processor].")] = None,
 ) -> None:
     """Train a text-only model and ASVR ones on the embedded world, compare them, and write a report."""
     from asvr.studies.demo import run_demo

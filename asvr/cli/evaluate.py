@@ -16,12 +16,12 @@ def evaluate(
     data: Annotated[Path, typer.Option(help="LLaVA records; every answer in them is the reference of a question.")],
     images: Annotated[Path | None, typer.Option(help="Folder that the image names are relative to.")] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder to write [default: evaluation/<name of the data> beside the model].")
+        Path | None, typer.Option(help=r"Folder to write \[default: evaluation/<name of the data> beside the model].")
     ] = None,
     batch_size: Annotated[int, typer.Option(help="Questions answered at once.")] = 256,
     max_new_tokens: Annotated[int, typer.Option(help="Longest answer, in tokens.")] = 16,
     limit: Annotated[int | None, typer.Option(help="Put only the first so many questions.")] = None,
-    device: Annotated[str | None, typer.Option(help="[default: cuda if there is one, otherwise cpu].")] = None,
+    device: Annotated[str | None, typer.Option(help=r"\[default: cuda if there is one, otherwise cpu].")] = None,
 ) -> None:
     """Answers every question of a data file and scores the answers; run again, it goes on where it stopped."""
     import torch

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def study(
     recipes: Annotated[list[str], typer.Argument(help="Names of recipes; the first is the baseline.")],
     data: Annotated[list[str], typer.Option(help="STAGE=FILE: LLaVA records of a stage; several are joined.")],
-    images: Annotated[list[str], typer.Option(help="[STAGE=]FOLDER: where the records' images are.")],
+    images: Annotated[list[str], typer.Option(help=r"\[STAGE=]FOLDER: where the records' images are.")],
     on: Annotated[Path, typer.Option(help="LLaVA records whose questions every run answers.")],
     out: Annotated[Path, typer.Option(help="Folder of the study; the same command continues it.")],
     unlabelled: Annotated[Path | None, typer.Option(help="Records without text, for recipes that take them.")] = None,
@@ -29,7 +29,7 @@ def study(
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Seeds per recipe.")] = 3,
     first_seed: Annotated[int, typer.Option(help="The seeds count up from here.")] = 0,
-    jobs: Annotated[int | None, typer.Option(min=1, help="Runs at a time [default: one per processor].")] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help=r"Runs at a time \[default: one per processor].")] = None,
 ) -> None:
     """Train recipes on the same data in the same order, seed by seed, evaluate and compare them."""
     from asvr.data.dataset import Source
@@ -38,15 +38,15 @@ def study(
     from asvr.studies.run import default_jobs, run_study
 
     arms = plan_arms(recipes, changes_of(set_ or []), tokenizer=tokenizer, cache=cache, equal_time=equal_time)
-    stages = [stage.name for stage in arms[0].recipe.stages]
-    sources = stage_sources(data, images, stages)
+    first = arms[0].recipe
+    sources, stages = stage_sources(data, images, first), [stage.name for stage in first.stages]
     folder = sources[stages[-1]][0].images if stages[-1] in sources else None
     plan = Study(
         title=f"{', '.join(recipes)} on {on.stem}",
         arms=arms,
         seeds=tuple(range(first_seed, first_seed + seeds)),
         data={stage: tuple(group) for stage, group in sources.items()},
-        companions=tuple(unlabelled_sources(unlabelled, images, stages)),
+        companions=tuple(unlabelled_sources(unlabelled, images, first)),
         evaluation=Source(on, folder),
     )
     run_study(plan, out, jobs=jobs or default_jobs())

@@ -1,4 +1,4 @@
-"""`asvr targets ...`: codes of a data set computed once, so that training pays nothing for them."""
+"""`asvr targets ...`: what is reconstructed, prepared once: codes of a data set, or features as targets."""
 
 import shlex
 from pathlib import Path
@@ -9,8 +9,11 @@ from rich.console import Console
 from rich.table import Table
 
 from asvr.cli.left_out import tell_left_out
+from asvr.cli.targets_features import features
 
-app = typer.Typer(help="Targets of a whole data set: compute once, train many times.", no_args_is_help=True)
+app = typer.Typer(
+    help="Targets: codes of a whole data set computed once, or features as they are.", no_args_is_help=True
+)
 
 
 @app.command()
@@ -97,6 +100,9 @@ def info(
     told = f"{complete['pictures']:,} pictures, {complete['distinct']:,} of them distinct, {complete['quarantined']:,} "
     size = sum(path.stat().st_size for path in store.iterdir())
     Console().print(f"{told}quarantined; {size:,} bytes{', every one as written' if verify else ''}", soft_wrap=True)
+
+
+app.command()(features)
 
 
 def parse_grid(text: str) -> tuple[int, int]:

@@ -8,13 +8,21 @@ from rich.console import Console
 
 from asvr.cli.changes import changes_of
 from asvr.cli.recipes import find_recipe
-from asvr.cli.sources import stage_sources, unlabelled_sources
+from asvr.cli.sources import refuse_idle_folders, stage_sources, unlabelled_sources
 
 
 def train(
     recipe: Annotated[str, typer.Argument(help="Name of a recipe; `asvr recipes` lists them.")],
-    data: Annotated[list[str], typer.Option(help="STAGE=FILE: LLaVA records of a stage; several are joined.")],
-    images: Annotated[list[str], typer.Option(help="[STAGE=]FOLDER: where the records' images are.")],
+    data: Annotated[
+        list[str] | None,
+        typer.Option(help="STAGE=FILE: LLaVA records, several are joined; STAGE/NAME=FILE: a data set of its mixture."),
+    ] = None,
+    images: Annotated[
+        list[str] | None, typer.Option(help=r"\[STAGE\[/NAME]=]FOLDER: where the records' images are.")
+    ] = None,
+    data_root: Annotated[
+        Path | None, typer.Option(help="Folder with copies of the recipe's data sets; `asvr data list` names them.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; runs/RECIPE-seed-SEED by default.")] = None,
     unlabelled: Annotated[
         Path | None, typer.Option(help="Records without text, for recipes that take unlabelled pictures.")
@@ -24,6 +32,9 @@ def train(
         Path | None, typer.Option(help="Its codes of all pictures, from `asvr targets cache`; no tokenizer runs then.")
     ] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="PATH=VALUE: change a field of the recipe.")] = None,
+    tiny: Annotated[
+        bool, typer.Option("--tiny", help="At laptop size, on the embedded world where no --data is given.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Decides initial weights and the order of the data.")] = 0,
     micro_batch: Annotated[int, typer.Option(min=1, help="Conversations per device and forward pass.")] = 32,
     workers: Annotated[int, typer.Option(min=0, help="Data worker processes.")] = 0,
@@ -39,15 +50,25 @@ def train(
     from asvr.training.stage import Machine
 
     named = find_recipe(recipe)
+    if tiny:
+        from asvr.recipes.shrink import shrink
+        from asvr.studies.stand_ins import TINY_PARTS, make_stand_ins
+
+        parts = TINY_PARTS.resolve()
+        named = shrink(named, parts)
+        make_stand_ins([named], parts)
     targets = tokenizer_changes(named, tokenizer) if tokenizer else {}
     targets |= cache_changes(named, cache) if cache else {}
     for option, folder in (("--tokenizer", tokenizer), ("--cache", cache)):
         if folder is not None and not targets:
             raise ValueError(
-                f"recipe {recipe!r} has no visual loss, so {option} {folder} would change nothing: leave it out"
+                f"recipe {recipe!r} has no visual loss over codes, so {option} {folder} would change nothing: leave it "
+                "out"
             )
     derived = derive(named, {**changes_of(set_ or []), **targets})
-    stages = [stage.name for stage in derived.stages]
+    data, images = data or [], images or []
+    if data_root is not None and not data and not unlabelled:
+        refuse_idle_folders(images, derived)
     machine = Machine(
         micro_batch=micro_batch,
         log_every=log_every,
@@ -55,11 +76,16 @@ def train(
         workers=workers,
         check_images=check_images,
     )
+    sources = stage_sources(data, images, derived, root=data_root)
+    if tiny and not any(sources.values()):
+        from asvr.studies.stand_in_data import stand_in_data
+
+        sources = stand_in_data(derived, parts)
     folder = run_recipe(
         derived,
-        out or Path("runs") / f"{recipe}-seed-{seed}",
-        data=stage_sources(data, images, stages),
-        companions=unlabelled_sources(unlabelled, images, stages),
+        out or Path("runs") / f"{named.name}-seed-{seed}",
+        data=sources,
+        companions=unlabelled_sources(unlabelled, images, derived),
         seed=seed,
         machine=machine,
         skip_bad=skip_bad,

@@ -39,12 +39,14 @@ class Conversation:
         images: File names relative to the image folder, in the order of their markers.
         turns: User and assistant in turn, ending with the assistant; empty for a record of images alone.
         category: Kind of question, by which scores are reported; empty if the record names none.
+        source: What the log calls the source that it was read from; empty before it is joined with others.
     """
 
     id: str
     images: tuple[str, ...]
     turns: tuple[Turn, ...]
     category: str = ""
+    source: str = ""
 
 
 def read_conversations(
@@ -101,26 +103,36 @@ def _name_of(record: object) -> str:
     return f" (id {record['id']!r})" if isinstance(record, dict) and "id" in record else ""
 
 
-def _load_records(path: Path) -> Sequence[Any]:
+def _load_records(path: Path) -> Iterator[Any]:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file. Give a JSON list of LLaVA records, or a .jsonl file.")
+    if path.suffix in (".parquet", ".arrow"):
+        raise ValueError(f"{path}: is a table, not records. Unpack it once, with `asvr data unpack`.")
+    empty = True
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        for record in _json_lines(path) if path.suffix == ".jsonl" else _json_list(path):
+            empty = False
+            yield record
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: not UTF-8 text ({error}). Give JSON, unpacked and in UTF-8.") from error
-    records = list(_json_lines(path, text)) if path.suffix == ".jsonl" else _json(path, text)
+    if empty:
+        raise ValueError(f"{path}: holds no records. Give a file with at least one.")
+
+
+def _json_list(path: Path) -> list[Any]:
+    records = _json(path, path.read_text(encoding="utf-8-sig"))
     if not isinstance(records, list):
         raise ValueError(f"{path}: must be a JSON list of records, but is a {type(records).__name__}. Wrap it in [ ].")
-    if not records:
-        raise ValueError(f"{path}: holds no records. Give a file with at least one.")
     return records
 
 
-def _json_lines(path: Path, text: str) -> Iterator[Any]:
-    # Not splitlines: U+2028 may stand inside a JSON string.
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line.strip():
-            yield _json(path, line, first_line=number)
+def _json_lines(path: Path) -> Iterator[Any]:
+    """Reads line by line, since millions of records are too many to hold as text as well."""
+    # No other line ends: U+2028 may stand inside a JSON string.
+    with path.open(encoding="utf-8-sig", newline="\n") as file:
+        for number, line in enumerate(file, start=1):
+            if line.strip():
+                yield _json(path, line, first_line=number)
 
 
 def _json(path: Path, text: str, *, first_line: int = 1) -> Any:

@@ -1,18 +1,15 @@
 """Conversations and their image files as a dataset of samples."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from jaxtyping import Float
-from PIL.Image import Image
 from rich.progress import track
-from torch import Tensor
 from torch.utils.data import Dataset
 
 from asvr.data.conversation import Conversation, read_conversations
-from asvr.data.images import ImagePreparation
+from asvr.data.images import ImagePreparation, PreparedImage
 from asvr.data.template import Encoded
 
 
@@ -23,10 +20,17 @@ class Source:
     Args:
         data: A file of LLaVA records.
         images: The folder that their image names are relative to; None if no record has an image.
+        name: Of the data set that it is a copy of; empty for data of the user's own.
     """
 
     data: Path
     images: Path | None
+    name: str = ""
+
+    @property
+    def label(self) -> str:
+        """What logs call it: its name, or that of its file."""
+        return self.name or self.data.stem
 
 
 def load_source(
@@ -40,7 +44,8 @@ def load_source(
         on_skip: Called with the reason for each record left out.
 
     Returns:
-        The conversations; their `images` are now paths to open, so that several sources can be joined.
+        The conversations; their `images` are now paths to open and `source` is the source's label, so that several
+        sources can be joined.
 
     Raises:
         FileNotFoundError: If the file, the folder or an image file does not exist. With `skip_bad`, an image file
@@ -57,7 +62,7 @@ def load_source(
             on_skip(_missing_message(source, missing, [one]))
     folder = source.images or Path()
     return [
-        replace(one, images=tuple(str(folder / name) for name in one.images))
+        replace(one, images=tuple(str(folder / name) for name in one.images), source=source.label)
         for one in conversations
         if missing.isdisjoint(one.images)
     ]
@@ -70,14 +75,14 @@ class Sample:
     Args:
         id: The conversation's.
         encoded: Its ids, labels and mask of visual tokens.
-        pixel_values: Its images as the vision tower takes them, in the order of their markers; None without images.
-        targets: Its images as each target encoder takes them, by the name of the supervision; empty without images.
+        images: Its images, prepared, in the order of their markers.
+        source: The conversation's.
     """
 
     id: str
     encoded: Encoded
-    pixel_values: Float[Tensor, "images 3 height width"] | None
-    targets: dict[str, Tensor]
+    images: tuple[PreparedImage, ...]
+    source: str = ""
 
 
 class ConversationDataset(Dataset[list[Sample]]):
@@ -89,12 +94,10 @@ class ConversationDataset(Dataset[list[Sample]]):
     Args:
         conversations: What an epoch goes through, with paths to the image files as `load_source` gives them.
         encode: Turns a conversation into ids and labels.
-        prepare: Turns an RGB image into what the vision tower takes.
-        target_prepares: Turn an RGB image into what each target encoder takes, by the name of its supervision.
+        images: Reads and prepares their image files.
         companions: What rides along, in an order drawn once from the seed and gone through in turn.
         companions_per_sample: How many accompany each conversation.
         seed: Draws the order of the companions.
-        cache_bytes: Most memory to keep prepared images in, in bytes, in each data worker; 0 keeps none.
 
     Raises:
         ValueError: If there are companions but none per sample, or the reverse.
@@ -105,12 +108,10 @@ class ConversationDataset(Dataset[list[Sample]]):
         conversations: Sequence[Conversation],
         *,
         encode: Callable[[Conversation], Encoded],
-        prepare: Callable[[Image], Tensor],
-        target_prepares: Mapping[str, Callable[[Image], Tensor]],
+        images: ImagePreparation,
         companions: Sequence[Conversation] = (),
         companions_per_sample: int = 0,
         seed: int = 0,
-        cache_bytes: int = 0,
     ) -> None:
         if bool(companions) != (companions_per_sample > 0):
             raise ValueError(
@@ -118,7 +119,7 @@ class ConversationDataset(Dataset[list[Sample]]):
             )
         self.conversations = conversations
         self.encode = encode
-        self.images = ImagePreparation(prepare, target_prepares, cache_bytes=cache_bytes)
+        self.images = images
         self.companions_per_sample = companions_per_sample
         order = torch.randperm(len(companions), generator=torch.Generator().manual_seed(seed)).tolist()
         self.companions = [companions[index] for index in order]
@@ -142,11 +143,8 @@ class ConversationDataset(Dataset[list[Sample]]):
 
     def _sample(self, conversation: Conversation) -> Sample:
         encoded = self.encode(conversation)
-        images = [self.images(Path(path), record=conversation.id) for path in conversation.images]
-        if not images:
-            return Sample(conversation.id, encoded, None, {})
-        targets = {name: torch.stack([image.targets[name] for image in images]) for name in images[0].targets}
-        return Sample(conversation.id, encoded, torch.stack([image.pixel_values for image in images]), targets)
+        images = tuple(self.images(Path(path), record=conversation.id) for path in conversation.images)
+        return Sample(conversation.id, encoded, images, conversation.source)
 
 
 def token_report(
@@ -159,8 +157,8 @@ def token_report(
         encode: Turns a conversation into ids and labels.
 
     Returns:
-        Numbers of `samples`, `images`, `visual_tokens`, `text_tokens` (all that are not visual), `supervised_tokens`
-        and `truncated_samples`; `longest_sample` in tokens and its id, `longest_id`.
+        Numbers of `samples`, `images`, `visual_tokens` (those that show a place of an image), `text_tokens` (all
+        others), `supervised_tokens` and `truncated_samples`; `longest_sample` in tokens and its id, `longest_id`.
 
     Raises:
         ValueError: If a conversation cannot be encoded.

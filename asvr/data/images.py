@@ -6,21 +6,32 @@ from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
 
-from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
+from transformers.image_processing_utils import BaseImageProcessor
+
+from asvr.data.layout import ImageLayout
+
+Size = tuple[int, int]
+"""Height and width in pixels."""
+
+
+UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
+"""What Pillow's decoders raise on damaged files."""
 
 
 class PreparedImage(NamedTuple):
-    """One image, ready for the vision tower and the target encoders.
+    """One image, ready for the model and the target encoders.
 
     Args:
-        pixel_values: What the vision tower takes.
-        targets: What each target encoder takes, by the name of its supervision.
+        inputs: The model's inputs, `pixel_values` among them, by name.
+        targets: What each target encoder takes, by the name of its supervision: `(crops, ...)`.
+        layout: Which visual tokens it becomes.
     """
 
-    pixel_values: Float[Tensor, "3 height width"]
+    inputs: dict[str, Tensor]
     targets: dict[str, Tensor]
+    layout: ImageLayout
 
 
 def open_image(file: Path | BytesIO, *, record: str) -> Image.Image:
@@ -40,12 +51,40 @@ def open_image(file: Path | BytesIO, *, record: str) -> Image.Image:
             image.load()
             # Straight to RGB, a palette with transparency warns.
             return (image.convert("RGBA") if image.mode == "P" else image).convert("RGB")
-    except (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError) as error:
-        # Pillow's decoders raise all of these on damaged files.
-        raise ValueError(
-            f"{file if isinstance(file, Path) else 'bytes'}: record {record!r} needs this image, but it cannot be read "
-            f"({error}). Fetch the file again, or leave the record out."
-        ) from error
+    except UNREADABLE as error:
+        raise _unreadable(file, record, error) from error
+
+
+def read_size(file: Path, *, record: str) -> Size:
+    """Reads an image's height and width from the head of its file; arguments and errors are those of `open_image`."""
+    try:
+        with Image.open(file) as image:
+            return image.height, image.width
+    except UNREADABLE as error:
+        raise _unreadable(file, record, error) from error
+
+
+def _unreadable(file: Path | BytesIO, record: str, error: Exception) -> ValueError:
+    return ValueError(
+        f"{file if isinstance(file, Path) else 'bytes'}: record {record!r} needs this image, but it cannot be read "
+        f"({error}). Fetch the file again, or leave the record out."
+    )
+
+
+class ModelInputs:
+    """One image → the model's inputs, by the model's own image processor.
+
+    Args:
+        processor: A stock image processor.
+    """
+
+    def __init__(self, processor: BaseImageProcessor) -> None:
+        self.processor = processor
+
+    def __call__(self, image: Image.Image) -> dict[str, Tensor]:
+        """Gives `pixel_values` and whatever else the model takes, by name, without a batch dimension."""
+        made = self.processor(images=image, return_tensors="pt")
+        return {name: values[0] for name, values in made.items()}
 
 
 class ImagePreparation:
@@ -55,20 +94,24 @@ class ImagePreparation:
     every image is as likely to come next, so evicting one for another gains nothing.
 
     Args:
-        prepare: Turns an RGB image into what the vision tower takes.
-        target_prepares: Turn an RGB image into what each target encoder takes, by the name of its supervision.
+        prepare: Turns an RGB image into the model's inputs.
+        layout: Says which visual tokens an image of some size becomes.
+        target_prepares: Turn an RGB image into what each target encoder takes of its crops, by the name of its
+            supervision.
         cache_bytes: Most memory to keep prepared images in, in bytes; each data worker has as much for itself.
     """
 
     def __init__(
         self,
-        prepare: Callable[[Image.Image], Tensor],
-        target_prepares: Mapping[str, Callable[[Image.Image], Tensor]],
+        prepare: Callable[[Image.Image], dict[str, Tensor]],
+        layout: Callable[[Size], ImageLayout],
         *,
+        target_prepares: Mapping[str, Callable[[Image.Image], Tensor]] | None = None,
         cache_bytes: int = 0,
     ) -> None:
         self.prepare = prepare
-        self.target_prepares = target_prepares
+        self.layout = layout
+        self.target_prepares = target_prepares or {}
         self.free_bytes = cache_bytes
         self.kept: dict[Path, PreparedImage] = {}
 
@@ -78,9 +121,11 @@ class ImagePreparation:
             return self.kept[path]
         image = open_image(path, record=record)
         prepared = PreparedImage(
-            self.prepare(image), {name: prepare(image) for name, prepare in self.target_prepares.items()}
+            inputs=self.prepare(image),
+            targets={name: prepare(image) for name, prepare in self.target_prepares.items()},
+            layout=self.layout((image.height, image.width)),
         )
-        size = sum(tensor.nbytes for tensor in (prepared.pixel_values, *prepared.targets.values()))
+        size = sum(tensor.nbytes for tensor in (*prepared.inputs.values(), *prepared.targets.values()))
         if size <= self.free_bytes:
             self.free_bytes -= size
             self.kept[path] = prepared

@@ -30,7 +30,7 @@ def render(
     if not re.search(r"{%-?\s*generation\s*-?%}", chat_template):
         raise ValueError(
             "the chat template does not say what the model must produce. Put {% generation %} and {% endgeneration %} "
-            "around the answer and its end token, or use one of asvr.data.template.TEMPLATES."
+            "around the answer and its end token, or use one of asvr.data.templates.TEMPLATES."
         )
     texts, spans = _render(turns, tokenizer, chat_template=chat_template, return_assistant_tokens_mask=True)
     return texts[0], spans[0]
@@ -85,9 +85,11 @@ def _render(turns: Sequence[Turn], tokenizer: PreTrainedTokenizerBase, **options
 
 def _check_turns(turns: Sequence[Turn], tokenizer: PreTrainedTokenizerBase) -> None:
     """Refuses text that the tokenizer would read as structure, such as an end token inside a question."""
+    # Llama-3 lists its start and end token alone as special; the ends of its headers are among the added ones.
+    added = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
     for turn in turns:
         text = turn.text.replace(IMAGE_MARKER, "\n")
-        for token in tokenizer.all_special_tokens:
+        for token in {*tokenizer.all_special_tokens, *added}:
             if token in text:
                 raise ValueError(
                     f"its text holds the special token {token!r}, which the model would take for structure. "

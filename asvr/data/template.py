@@ -10,64 +10,10 @@ from transformers import PreTrainedTokenizerBase
 
 from asvr.data.conversation import Conversation, Turn
 from asvr.data.rendering import render, render_prompt, tokenize
+from asvr.data.templates import START
 
 IGNORED = -100
 """Label of a position without text loss, as Hugging Face spells it."""
-
-# Jinja shared by the templates below: a message's content as text, and the order of roles they all need.
-_TEXT = (
-    "{%- macro text(content) -%}"
-    "{%- if content is string -%}{{ content }}{%- else -%}{%- for part in content -%}"
-    "{%- if part['type'] == 'image' -%}<image>"
-    "{%- elif part['type'] == 'text' -%}{{ part['text'] }}"
-    "{%- else -%}{{ raise_exception('content of type ' ~ part['type'] ~ ' is not supported') }}{%- endif -%}"
-    "{%- endfor -%}{%- endif -%}{%- endmacro -%}"
-)
-_ALTERNATE = (
-    "{%- if message['role'] != ('user' if loop.index0 % 2 == 0 else 'assistant') -%}"
-    "{{ raise_exception('roles must alternate user, assistant, user, ...') }}{%- endif -%}"
-)
-
-TEMPLATES: dict[str, str] = {
-    "plain": _TEXT
-    + "{%- set roles = messages | map(attribute='role') | list -%}"
-    + "{%- if roles != (['user'] if add_generation_prompt else ['user', 'assistant']) -%}"
-    + "{{ raise_exception('the plain template takes one user turn and one answer') }}{%- endif -%}"
-    + "{{ bos_token or '' }}{{ '<image>' * text(messages[0]['content']).count('<image>') }}"
-    + "{%- if not add_generation_prompt -%}"
-    + "{%- generation -%}{{ text(messages[1]['content']) | trim }}{{ '\\n' }}{%- endgeneration -%}{%- endif -%}",
-    "vicuna_v1": _TEXT
-    + "{{ bos_token or '' }}{{ 'A chat between a curious user and an artificial intelligence assistant. The assistant "
-    + "gives helpful, detailed, and polite answers to the user\\'s questions. ' }}"
-    + "{%- for message in messages -%}"
-    + _ALTERNATE
-    + "{%- if message['role'] == 'user' -%}{{ 'USER: ' + text(message['content']) }}"
-    + "{%- else -%}{{ ' ASSISTANT:' }}{%- generation -%}{{ ' ' + text(message['content']) | trim + eos_token }}"
-    + "{%- endgeneration -%}{%- endif -%}{%- endfor -%}"
-    + "{%- if add_generation_prompt -%}{{ ' ASSISTANT:' }}{%- endif -%}",
-    "chatml": _TEXT
-    + "{{ bos_token or '' }}{%- for message in messages -%}"
-    + "{{ '<|im_start|>' + message['role'] + '\\n' }}"
-    + "{%- if message['role'] == 'assistant' -%}"
-    + "{%- generation -%}{{ text(message['content']) | trim + '<|im_end|>' }}{%- endgeneration -%}"
-    + "{%- else -%}{{ text(message['content']) + '<|im_end|>' }}{%- endif -%}{{ '\\n' }}{%- endfor -%}"
-    + "{%- if add_generation_prompt -%}{{ '<|im_start|>assistant\\n' }}{%- endif -%}",
-    "mistral": _TEXT
-    + "{{ bos_token or '' }}{%- for message in messages -%}"
-    + _ALTERNATE
-    + "{%- if message['role'] == 'user' -%}{{ '[INST] ' + text(message['content']) + ' [/INST]' }}"
-    + "{%- else -%}{%- generation -%}{{ ' ' + text(message['content']) | trim + eos_token }}{%- endgeneration -%}"
-    + "{%- endif -%}{%- endfor -%}",
-}
-"""Chat templates by name, in Hugging Face's Jinja; save the chosen one as the tokenizer's `chat_template`.
-
-`plain` is LLaVA's first stage: images, then the caption and a line break. `vicuna_v1`, `chatml` and `mistral` are the
-formats of those families. `{% generation %}` encloses exactly what the model must produce, its end token included.
-Answers lose white space at both ends, so that an answer's first token never merges with the prompt's last one.
-"""
-
-END_TOKENS = {"chatml": "<|im_end|>"}
-"""What an answer ends with, by template, where that is not the tokenizer's own end token."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +51,8 @@ def encode(
 
     The conversation is rendered and tokenized once, as a whole: pieces tokenized apart and joined differ from what the
     model reads when it answers. A token has a label if any of its characters lies in an answer, so one that straddles
-    a boundary is supervised. Images without text become the start token, if there is one, and the visual tokens.
+    a boundary is supervised. Images without text become the start token (a line break where the tokenizer has none, so
+    that the first visual token has a token before it) and the visual tokens.
 
     Args:
         conversation: What to encode.
@@ -188,8 +135,9 @@ def _image_id(tokenizer: PreTrainedTokenizerBase, image_token: str) -> int:
 
 
 def _image_ids(tokenizer: PreTrainedTokenizerBase, image_id: int, *, num_images: int) -> Int[Tensor, " tokens"]:
-    start = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
-    return torch.tensor(start + [image_id] * num_images)
+    bos = tokenizer.bos_token_id
+    start = tokenize(START, tokenizer, spans=())[0] if bos is None else torch.tensor([bos])
+    return torch.cat([start, torch.full((num_images,), image_id)])
 
 
 def _repeats(

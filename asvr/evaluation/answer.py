@@ -16,7 +16,7 @@ from asvr.evaluation.answer_file import Answer, append_answers
 from asvr.evaluation.greedy import GreedyModel, load_image_preparation, load_tokenizer
 from asvr.evaluation.questions import Question, make_batches, read_questions
 from asvr.evaluation.resume import begin_or_resume, make_header
-from asvr.models.grids import visual_grid
+from asvr.models.grids import file_layout
 
 CACHE_BYTES = 2**30
 """Memory for prepared pictures; several questions are asked about each."""
@@ -54,7 +54,7 @@ def answer_questions(
     """
     tokenizer, template = load_tokenizer(model_folder)
     questions = read_questions(Source(data, images), limit=limit)
-    prompts = encode_questions(questions, model_folder)
+    prompts = encode_questions(questions, model_folder, images)
     batches = make_batches(questions, [len(prompt) for prompt in prompts], batch_size=batch_size)
     header = make_header(
         model_folder,
@@ -78,28 +78,30 @@ def answer_questions(
         append_answers(out, [answer for answer in answers if answer.id not in answered])
 
 
-def encode_questions(questions: Sequence[Question], model_folder: Path) -> list[Int[Tensor, " _"]]:
+def encode_questions(questions: Sequence[Question], model_folder: Path, images: Path | None) -> list[Int[Tensor, " _"]]:
     """Gives the ids of each question up to where the model begins its answer."""
     config = AutoConfig.from_pretrained(model_folder)
-    rows, columns = visual_grid(config)
     tokenizer, chat_template = load_tokenizer(model_folder)
     image_token = str(tokenizer.convert_ids_to_tokens(config.image_token_id))
+    folder = images or Path()
     return [
         encode_prompt(
             question.text,
             tokenizer,
             chat_template=chat_template,
             image_token=image_token,
-            tokens_per_image=[rows * columns] * len(question.images),
+            tokens_per_image=[
+                file_layout(config, folder / name, record=question.id).num_tokens for name in question.images
+            ],
         )
         for question in questions
     ]
 
 
-def _open_images(questions: Sequence[Question], folder: Path, prepare: ImagePreparation) -> Iterator[Tensor]:
+def _open_images(questions: Sequence[Question], folder: Path, prepare: ImagePreparation) -> Iterator[dict[str, Tensor]]:
     for question in questions:
         for name in question.images:
-            yield prepare(folder / name, record=question.id).pixel_values
+            yield prepare(folder / name, record=question.id).inputs
 
 
 def _answer(question: Question, text: str) -> Answer:

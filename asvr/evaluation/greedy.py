@@ -1,14 +1,16 @@
 """Greedy answers of a saved stock model to batches of questions."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from transformers import (
+    AutoConfig,
     AutoImageProcessor,
     AutoModelForImageTextToText,
     AutoTokenizer,
@@ -16,7 +18,9 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from asvr.data.images import ImagePreparation
+from asvr.data.collate import batch_inputs
+from asvr.data.images import ImagePreparation, ModelInputs
+from asvr.models.grids import image_layout
 
 
 def load_tokenizer(folder: Path) -> tuple[PreTrainedTokenizerBase, str]:
@@ -43,9 +47,8 @@ def load_image_preparation(folder: Path, *, cache_bytes: int) -> ImagePreparatio
     """Loads what turns image files into the tensors that a saved model takes."""
     # Its PIL form, as in training: torchvision resizes a little differently.
     processor = AutoImageProcessor.from_pretrained(folder, backend="pil")
-    return ImagePreparation(
-        lambda image: processor(image, return_tensors="pt")["pixel_values"][0], {}, cache_bytes=cache_bytes
-    )
+    layout = partial(image_layout, AutoConfig.from_pretrained(folder))
+    return ImagePreparation(ModelInputs(processor), layout, cache_bytes=cache_bytes)
 
 
 class GreedyModel:
@@ -86,14 +89,12 @@ class GreedyModel:
         self.model.generation_config = self.config
 
     @torch.inference_mode()
-    def __call__(
-        self, prompts: Sequence[Int[Tensor, " _"]], pixel_values: Sequence[Float[Tensor, "3 height width"]]
-    ) -> list[str]:
+    def __call__(self, prompts: Sequence[Int[Tensor, " _"]], images: Sequence[Mapping[str, Tensor]]) -> list[str]:
         """Answers a batch of prompts, padded on the left so that each answer follows its own prompt.
 
         Args:
             prompts: Ids with the visual tokens in place.
-            pixel_values: The images of all prompts, in reading order.
+            images: The model's inputs of each image of all prompts, in reading order.
 
         Returns:
             For each prompt the text before the first end token, special tokens and white space as they came.
@@ -106,8 +107,9 @@ class GreedyModel:
             "input_ids": input_ids,
             "attention_mask": (torch.arange(longest) >= longest - lengths[:, None]).long(),
         }
-        if pixel_values:
-            inputs["pixel_values"] = torch.stack(list(pixel_values)).to(self.model.dtype)
+        if images:
+            inputs |= batch_inputs(images)
+            inputs["pixel_values"] = inputs["pixel_values"].to(self.model.dtype)
         generated = self.model.generate(**{name: tensor.to(self.model.device) for name, tensor in inputs.items()})
         return [self._text(ids) for ids in generated[:, longest:].tolist()]
 

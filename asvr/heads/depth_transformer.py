@@ -97,6 +97,19 @@ class DepthTransformer(nn.Module):
             codes = torch.cat([codes, choice], dim=1)
         return codes
 
+    def flops_per_token(self) -> float:
+        """Counts the forward FLOPs of one visual token: two per multiplication with its addition, all pairs of slots.
+
+        Lookups, norms, activations and softmaxes are left out.
+        """
+        slots, (width,) = len(self.classifiers), self.norm.normalized_shape
+        once = [module for module in (*self.projector, *self.classifiers) if isinstance(module, nn.Linear)]
+        # Four matrices of attention and an MLP that is twice as wide inside; then scores and their use.
+        per_slot = 8 * width**2 + 2 * slots * width
+        layers = len(self.layers) * slots * per_slot
+        codes = (slots - 1) * self.code_projection.weight.numel()
+        return 2.0 * (sum(each.weight.numel() for each in once) + codes + layers)
+
 
 class DepthLayer(nn.Module):
     """One layer over the slots of a code: causal attention, then an MLP of its own for each depth.

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from asvr.models.any_resolution import pinpoints
+
 
 @dataclass(frozen=True, kw_only=True)
 class ContinuousInput:
@@ -29,6 +31,14 @@ class MultiScaleInput:
 
     scales: tuple[int, ...] = (1, 2, 3)
 
+    def __post_init__(self) -> None:
+        """Refuses scales that do not begin with the whole picture, or do not grow."""
+        if self.scales[:1] != (1,) or list(self.scales) != sorted(set(self.scales)):
+            raise ValueError(
+                f"model.visual_input.scales is {','.join(map(str, self.scales))}: whole numbers from small to large, "
+                "beginning with 1, such as the paper's 1,2,3"
+            )
+
 
 @dataclass(frozen=True, kw_only=True)
 class AnyResInput:
@@ -39,6 +49,10 @@ class AnyResInput:
     """
 
     tiles: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        """Refuses what is no layout."""
+        pinpoints(self.tiles, side=1)
 
 
 VisualInput = ContinuousInput | DiscreteInput | MultiScaleInput | AnyResInput

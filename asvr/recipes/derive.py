@@ -3,15 +3,16 @@
 from pathlib import Path
 
 from asvr.recipes.spec import Recipe
+from asvr.recipes.supervision import CodesSpec
 
 
 def tokenizer_changes(recipe: Recipe, tokenizer: Path) -> dict[str, str]:
-    """Gives the changes that let every visual loss of a recipe use one visual tokenizer."""
+    """Gives the changes that let every visual loss over codes use one visual tokenizer."""
     return _target_changes(recipe, "tokenizer", tokenizer)
 
 
 def cache_changes(recipe: Recipe, store: Path) -> dict[str, str]:
-    """Gives the changes that let every visual loss of a recipe read its codes from one store."""
+    """Gives the changes that let every visual loss over codes read them from one store."""
     return _target_changes(recipe, "cache", store)
 
 
@@ -19,5 +20,6 @@ def _target_changes(recipe: Recipe, field: str, folder: Path) -> dict[str, str]:
     return {
         f"stages.{stage.name}.supervision.{name}.target.{field}": str(folder)
         for stage in recipe.stages
-        for name in stage.supervision
+        for name, term in stage.supervision.items()
+        if isinstance(term.target, CodesSpec)
     }

@@ -64,6 +64,9 @@ class Optimisation:
             raise ValueError(f"optimisation.warmup_ratio is {self.warmup_ratio}: it is a share, from 0 to below 1")
         if not 0 <= self.weight_decay < math.inf:
             raise ValueError(f"optimisation.weight_decay is {self.weight_decay}: it must be zero or above")
+        names = [group.name for group in self.groups]
+        if len(set(names)) < len(names):
+            raise ValueError(f"optimisation.groups has two of one name among {', '.join(names)}: name each differently")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,14 +83,14 @@ class LoraSpec:
     """
 
     rank: int = 128
-    alpha: float = 256
+    alpha: int = 256
     dropout: float = 0.05
     base: Literal["whole", "nf4"] = "whole"
 
     def __post_init__(self) -> None:
         """Refuses sizes that make no adapter."""
-        if self.rank < 1 or not 0 < self.alpha < math.inf or not 0 <= self.dropout < 1:
+        if self.rank < 1 or self.alpha < 1 or not 0 <= self.dropout < 1:
             raise ValueError(
-                f"adapter has rank {self.rank}, alpha {self.alpha} and dropout {self.dropout}: the rank must be one at "
-                "least, alpha above zero, dropout a share from 0 to below 1"
+                f"adapter has rank {self.rank}, alpha {self.alpha} and dropout {self.dropout}: rank and alpha must "
+                "be one at least, dropout a share from 0 to below 1"
             )

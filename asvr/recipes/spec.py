@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from asvr.data.manifest import MANIFEST
-from asvr.models.visual_input import ContinuousInput, VisualInput
+from asvr.models.visual_input import AnyResInput, ContinuousInput, VisualInput
 from asvr.objective import Alignment
 from asvr.recipes.optimisation import LoraSpec, Optimisation
-from asvr.recipes.supervision import SupervisionSpec
+from asvr.recipes.supervision import CodesSpec, DenoisingSpec, SupervisionSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +68,7 @@ class Stage:
 
     name: str
     mixture: tuple[Share, ...]
-    template: Literal["plain", "vicuna_v1", "chatml", "mistral"]
+    template: Literal["plain", "vicuna_v1", "chatml", "mistral", "llama3"]
     trainable: tuple[str, ...]
     optimisation: Optimisation
     supervision: Mapping[str, SupervisionSpec] = field(default_factory=dict)
@@ -78,7 +78,7 @@ class Stage:
     gradient_checkpointing: bool = False
 
     def __post_init__(self) -> None:
-        """Refuses companions that nothing would learn from, and lengths that hold nothing."""
+        """Refuses companions that nothing would learn from, lengths that hold nothing, and a base that also trains."""
         if self.max_length < 1 or self.companions < 0:
             raise ValueError(
                 f"stage {self.name!r} has max_length {self.max_length} and {self.companions} companion(s): the length "
@@ -88,6 +88,19 @@ class Stage:
             raise ValueError(
                 f"stage {self.name!r} has {self.companions} unlabelled picture(s) beside each conversation, but no "
                 "visual loss to learn from them: set companions=0, or use a recipe with supervision"
+            )
+        names = [share.name for share in self.mixture]
+        if len(set(names)) < len(names):
+            raise ValueError(
+                f"stage {self.name!r} names a data set twice in its mixture ({', '.join(names)}): name it once, with "
+                "the weights added"
+            )
+        adapted = "vlm.model.language_model."
+        whole = [prefix for prefix in self.trainable if prefix.startswith(adapted) or adapted.startswith(prefix)]
+        if self.adapter is not None and whole:
+            raise ValueError(
+                f"stage {self.name!r} has an adapter in place of the language model, and trains {whole[0]!r} as well: "
+                "leave that out of `trainable`, or set adapter=none"
             )
 
 
@@ -110,6 +123,24 @@ class Recipe:
     stages: tuple[Stage, ...]
     alignment: Alignment = "next"
     precision: Literal["fp32", "bf16"] = "fp32"
+
+    def __post_init__(self) -> None:
+        """Refuses over crops a denoising head, which takes one grid alone, and a cache, which has whole pictures."""
+        heads = [term.head for stage in self.stages for term in stage.supervision.values()]
+        if isinstance(self.model.visual_input, AnyResInput) and any(isinstance(head, DenoisingSpec) for head in heads):
+            raise ValueError(
+                f"recipe {self.name!r}: a denoising head reconstructs one grid of visual tokens, but AnyResInput has "
+                "another for each picture: use ContinuousInput or MultiScaleInput, or a head that sees each visual "
+                "token alone (DepthTransformerSpec, CosineSpec)"
+            )
+        targets = [term.target for stage in self.stages for term in stage.supervision.values()]
+        cached = [one.cache for one in targets if isinstance(one, CodesSpec) and one.cache is not None]
+        if isinstance(self.model.visual_input, AnyResInput) and cached:
+            raise ValueError(
+                f"recipe {self.name!r}: the cache {cached[0]} holds codes of whole pictures, but AnyResInput shows the "
+                "model their tiles as well: set target.cache=none, and target.own_tower=true if the tokenizer is one "
+                "of the model's own tower"
+            )
 
     def stage(self, name: str) -> Stage:
         """Finds a stage by its name.

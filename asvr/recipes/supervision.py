@@ -3,17 +3,25 @@
 import math
 from dataclasses import dataclass
 
+from asvr.heads.cosine import CosineHead
+from asvr.heads.denoising import DenoisingHead
 from asvr.heads.depth_transformer import DepthTransformer
+from asvr.heads.diffusion_transformer import DiffusionTransformer, check_width
+from asvr.interfaces import TargetEncoder
 from asvr.models.build import Vlm
 from asvr.models.grids import visual_grid
 from asvr.models.vision import inner_tower
 from asvr.objective import Supervision
 from asvr.targets.cache import CachedCodes
-from asvr.targets.own_tower import OwnTowerCodes
+from asvr.targets.continuous import ContinuousTargets
+from asvr.targets.own_tower import OwnTowerCodes, OwnTowerFeatures
 from asvr.targets.tokenizer import VisualTokenizer
 
 CodeTargets = VisualTokenizer | OwnTowerCodes | CachedCodes
 """Target encoders that give codes, and hold the codebooks that a head looks them up in."""
+
+FeatureTargets = ContinuousTargets | OwnTowerFeatures
+"""Target encoders that give features of a known number of channels."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +48,11 @@ class CodesSpec:
         """What holds the targets, for errors."""
         return self.tokenizer
 
+    @property
+    def reads_tower(self) -> bool:
+        """Whether the targets are read off the model's own tower as it runs."""
+        return self.own_tower and self.cache is None
+
     def load(self, grid: tuple[int, int]) -> VisualTokenizer | CachedCodes:
         """Loads the tokenizer, or opens the cache of its codes, for a model whose visual tokens have a grid."""
         wanted = grid if self.resample else None
@@ -56,6 +69,37 @@ class CodesSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FeaturesSpec:
+    """Targets that are features as they are, standardised where their folder says so.
+
+    Args:
+        folder: Folder of continuous targets (`asvr targets features`).
+        own_tower: Whether they are the very features that the model's own frozen vision tower computes, so that one
+            tower runs, not two; targets of another tower are then refused.
+        resample: Whether they are resampled to the grid of the model's visual tokens where theirs is another; it is
+            refused otherwise.
+    """
+
+    folder: str
+    own_tower: bool = False
+    resample: bool = False
+
+    @property
+    def reads_tower(self) -> bool:
+        """Whether the targets are read off the model's own tower as it runs."""
+        return self.own_tower
+
+    def load(self, grid: tuple[int, int]) -> ContinuousTargets:
+        """Loads the targets for a model whose visual tokens have a grid."""
+        return ContinuousTargets.from_pretrained(self.folder, grid=grid if self.resample else None)
+
+    def build(self, vlm: Vlm) -> FeatureTargets:
+        """Loads the targets, and lets them look at the model's own tower where that is meant."""
+        target = self.load(visual_grid(vlm.config))
+        return OwnTowerFeatures(target, inner_tower(vlm.model.vision_tower)) if self.own_tower else target
+
+
+@dataclass(frozen=True, kw_only=True)
 class DepthTransformerSpec:
     """The paper's head over codes; the defaults are the release's size."""
 
@@ -63,8 +107,9 @@ class DepthTransformerSpec:
     num_layers: int = 3
     head_width: int = 128
 
-    def build(self, hidden_size: int, target: CodeTargets) -> DepthTransformer:
+    def build(self, hidden_size: int, target: TargetEncoder) -> DepthTransformer:
         """Makes a fresh head for a target's codes."""
+        assert isinstance(target, CodeTargets)
         return DepthTransformer(
             hidden_size,
             target.quantizer.codebooks,
@@ -72,6 +117,74 @@ class DepthTransformerSpec:
             num_layers=self.num_layers,
             head_width=self.head_width,
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DenoisingSpec:
+    """ROSS's head over features; the defaults are its release's (`denoiser_dit.py`, the smallest of three sizes).
+
+    Args:
+        width: Width of the diffusion transformer.
+        num_layers: Number of its layers.
+        num_heads: Attention heads of each.
+        mlp_ratio: Inner width of each layer's MLP, in widths.
+        repeats: Draws of noise for each picture and step of training.
+    """
+
+    width: int = 1024
+    num_layers: int = 3
+    num_heads: int = 16
+    mlp_ratio: int = 4
+    repeats: int = 4
+
+    def __post_init__(self) -> None:
+        """Refuses sizes that make no head."""
+        check_width(self.width, self.num_heads)
+        if min(self.num_layers, self.mlp_ratio, self.repeats) < 1:
+            raise ValueError(
+                f"a denoising head with num_layers {self.num_layers}, mlp_ratio {self.mlp_ratio} and repeats "
+                f"{self.repeats}: each must be one at least"
+            )
+
+    def build(self, hidden_size: int, target: TargetEncoder) -> DenoisingHead:
+        """Makes a fresh head for a target's features."""
+        assert isinstance(target, FeatureTargets)
+        network = DiffusionTransformer(
+            hidden_size,
+            target.channels,
+            target.grid,
+            width=self.width,
+            num_layers=self.num_layers,
+            num_heads=self.num_heads,
+            mlp_ratio=self.mlp_ratio,
+        )
+        return DenoisingHead(network, self.repeats)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CosineSpec:
+    """VIRAL's head over features; the default is its release's (`projector_dim`).
+
+    Args:
+        width: Width between the three linear layers.
+    """
+
+    width: int = 2048
+
+    def __post_init__(self) -> None:
+        """Refuses a width that makes no head."""
+        if self.width < 1:
+            raise ValueError(f"a cosine head of width {self.width}: the width must be one at least")
+
+    def build(self, hidden_size: int, target: TargetEncoder) -> CosineHead:
+        """Makes a fresh head for a target's features."""
+        assert isinstance(target, FeatureTargets)
+        return CosineHead(hidden_size, target.channels, width=self.width)
+
+
+TargetSpec = CodesSpec | FeaturesSpec
+
+HeadSpec = DepthTransformerSpec | DenoisingSpec | CosineSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,13 +198,22 @@ class SupervisionSpec:
         layer: Which hidden state of the language model the head reads; -1 is the one that the text head reads.
     """
 
-    target: CodesSpec
-    head: DepthTransformerSpec
+    target: TargetSpec
+    head: HeadSpec
     weight: float = 1.0
     layer: int = -1
 
     def __post_init__(self) -> None:
-        """Refuses a weight that is no factor of a loss."""
+        """Refuses a head over codes where the target is features, the reverse, and a weight that is no factor."""
+        has_codes, over_codes = isinstance(self.target, CodesSpec), isinstance(self.head, DepthTransformerSpec)
+        if has_codes != over_codes:
+            gives, takes = "codes" if has_codes else "features", "codes" if over_codes else "features"
+            remedy = "DepthTransformerSpec" if has_codes else "DenoisingSpec or CosineSpec"
+            raise ValueError(
+                f"supervision: the target {self.target.folder} gives {gives}, but {type(self.head).__name__} "
+                f"reconstructs {takes}: use {remedy}, or a target that gives {takes} "
+                f"({'CodesSpec' if over_codes else 'FeaturesSpec'})"
+            )
         if not 0 <= self.weight < math.inf:
             raise ValueError(f"supervision.weight is {self.weight}: it must be a number from zero up")
 

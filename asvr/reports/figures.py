@@ -38,6 +38,28 @@ def text_loss(study: Study, stage: str) -> str:
     return render(draw, label=f"Text loss of every arm over the steps of stage {stage}", width=350, height=215)
 
 
+def visual_losses(arm: Arm, supervision: str, *, num_codes: int | None) -> list[str]:
+    """Draws a visual loss: by depth, with the share of right codes beside it, or as one curve where it has no codes."""
+    if not num_depths(arm, supervision):
+        return [whole_visual_loss(arm, supervision)]
+    return [visual_loss(arm, supervision, num_codes=num_codes), code_accuracy(arm, supervision)]
+
+
+def whole_visual_loss(arm: Arm, supervision: str) -> str:
+    """Draws the loss of a head over features over all stages."""
+
+    def draw(axes: Axes) -> None:
+        _draw_curve(axes, run_curve(arm, f"loss_{supervision}"), ordered_colours(1)[0])
+        _mark_stages(axes, arm)
+        axes.margins(y=0.16)
+        axes.set_xlim(left=0)
+        axes.set(title=f"{arm.name}: visual loss", ylabel=f"{supervision} loss per visual token")
+        axes.set_xlabel("optimisation step, stages joined")
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+
+    return render(draw, label=f"Visual loss of {arm.name} over all steps", width=350, height=215)
+
+
 def visual_loss(arm: Arm, supervision: str, *, num_codes: int | None) -> str:
     """Draws the visual loss at each depth over all stages, with the loss of guessing evenly."""
 

@@ -101,10 +101,7 @@ def _figures(study: Study) -> dict[str, Any]:
             figure
             for arm in supervised
             for name in arm.runs[0].supervision
-            for figure in (
-                figures.visual_loss(arm, name, num_codes=mechanism.num_codes(arm)),
-                figures.code_accuracy(arm, name),
-            )
+            for figure in figures.visual_losses(arm, name, num_codes=mechanism.num_codes(arm))
         ],
         "differences": [figures.differences(study, each, limit=limit) for each in study.comparisons],
         "probes": figures.probes(study.probes) if study.probes else None,

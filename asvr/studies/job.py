@@ -10,6 +10,7 @@ from asvr.data.dataset import load_source
 from asvr.derive import recipe_hash
 from asvr.evaluation.answer import answer_questions
 from asvr.evaluation.score import write_scores
+from asvr.recipes.supervision import CodesSpec
 from asvr.studies.plan import Job
 from asvr.studies.reconstruction import write_reconstruction
 from asvr.training.run import run_recipe
@@ -58,7 +59,8 @@ def _run(job: Job) -> None:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     answer_questions(last / "model", asked.data, asked.images, out, max_new_tokens=study.max_new_tokens, device=device)
     write_scores(out)
-    if recipe.stages[-1].supervision:
+    first = next(iter(recipe.stages[-1].supervision.values()), None)
+    if first is not None and isinstance(first.target, CodesSpec):
         write_reconstruction(recipe, job.folder, some_pictures(job), seed=job.seed)
 
 

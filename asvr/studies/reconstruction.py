@@ -24,8 +24,8 @@ NUM_SHOWN = 3
 def write_reconstruction(recipe: Recipe, run: Path, pictures: Sequence[Path], *, seed: int) -> None:
     """Writes `reconstruction.json`: the head's own choice of codes, each depth given its own choices before it.
 
-    Figures are of the recipe's first visual loss; accuracies are shares of codes, per depth. `most_frequent` is the
-    share that is right when the commonest code of these pictures is always chosen.
+    Figures are of the recipe's first visual loss, one over codes; accuracies are shares of codes, per depth.
+    `most_frequent` is the share that is right when the commonest code of these pictures is always chosen.
     """
     name = next(iter(recipe.stages[-1].supervision))
     moments = {"untrained": None, **{stage.name: run / stage.name for stage in recipe.stages}}
@@ -67,23 +67,22 @@ class Reconstruction(NamedTuple):
 
 @torch.no_grad()
 def read_codes(recipe: Recipe, previous: Path | None, pictures: Sequence[Path], *, seed: int) -> Reconstruction:
-    """Gives the codes of pictures, and what the head of a finished stage makes of the model's hidden states."""
+    """Gives the codes of whole pictures, and what the head of a finished stage makes of the model's hidden states."""
     stage = recipe.stages[-1]
     objective, processor = build_objective(recipe, stage, previous, seed=seed)
     alone = [Conversation(id=path.name, images=(str(path),), turns=(), category="") for path in pictures]
     dataset = build_dataset(stage, objective, processor, conversations=alone, companions=[], seed=seed)
     batch = Collator.for_tokenizer(processor.tokenizer)([dataset[index] for index in range(len(alone))])
-    states = (
-        objective.eval()
-        .vlm.base_model(
-            input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], pixel_values=batch["pixel_values"]
-        )
-        .last_hidden_state
-    )
+    visual_mask, targets, index = batch.pop("visual_mask"), batch.pop("targets"), batch.pop("target_index", None)
+    del batch["labels"]
+    states = objective.eval().vlm.base_model(**batch).last_hidden_state
     name, term = next(objective.terms())
-    codes = term.target.encode(batch["targets"][name])
-    visual = states[align(batch["visual_mask"], objective.alignment)]
-    guessed = term.head.reconstruct(visual).view_as(codes)  # type: ignore[attr-defined]
+    codes = term.target.encode(targets[name])
+    shown = codes.flatten(0, 1) if index is None else codes.flatten(0, 1)[index]
+    guessed = term.head.reconstruct(states[align(visual_mask, objective.alignment)])  # type: ignore[attr-defined]
+    # The whole picture comes first; of tiles each picture has its own number, so they are left out.
+    counts, positions = visual_mask.sum(1).tolist(), codes.shape[1]
+    codes, guessed = (torch.stack([one[:positions] for one in each.split(counts)]) for each in (shown, guessed))
     assert isinstance(term.target, CodeTargets)
     return Reconstruction(codes, guessed, term.target)
 

@@ -38,9 +38,9 @@ def run_study(study: Study, out: Path, *, jobs: int, machine: Machine = QUIET) -
     out.mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
     first = [arm for arm in study.arms if arm.equal_time_with is None]
-    ran = _run_all([_job(study, arm, seed, out, machine) for seed in study.seeds for arm in first], jobs=jobs)
+    ran = run_jobs([_job(study, arm, seed, out, machine) for seed in study.seeds for arm in first], jobs=jobs)
     matched = [match_time(study, arm, out) for arm in study.arms if arm.equal_time_with is not None]
-    ran += _run_all([_job(study, arm, seed, out, machine) for seed in study.seeds for arm in matched], jobs=jobs)
+    ran += run_jobs([_job(study, arm, seed, out, machine) for seed in study.seeds for arm in matched], jobs=jobs)
     if ran or not (out / "study.json").is_file():
         _write_study(study, [*first, *matched], out, seconds=time.perf_counter() - started)
     return compare_study(study, out)
@@ -101,11 +101,18 @@ def _job(study: Study, arm: Arm, seed: int, out: Path, machine: Machine) -> Job:
     return Job(arm=arm, seed=seed, folder=out / arm.name / f"seed-{seed}", study=study, machine=machine)
 
 
-def _run_all(jobs_to_do: Sequence[Job], *, jobs: int) -> int:
-    """Runs jobs in worker processes; each worker loads the libraries once and computes with one thread.
+def run_jobs(jobs_to_do: Sequence[Job], *, jobs: int) -> int:
+    """Runs what is not yet finished in worker processes; each loads the libraries once and computes with one thread.
+
+    Args:
+        jobs_to_do: The runs, of one study or of several.
+        jobs: Runs at a time.
 
     Returns:
         How many there were still to run.
+
+    Raises:
+        ValueError: If a run refuses its input; those that are finished are kept, and the message names the run's log.
     """
     pending = [job for job in jobs_to_do if not is_done(job)]
     if not pending:
@@ -119,8 +126,11 @@ def _run_all(jobs_to_do: Sequence[Job], *, jobs: int) -> int:
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+        # Where one has failed, those that have not begun are left for the next call.
+        pool.shutdown(cancel_futures=True)
         for future, job in futures.items():
-            _raise_named(future, job)
+            if not future.cancelled():
+                _raise_named(future, job)
     return len(pending)
 
 

@@ -27,20 +27,24 @@ FOLDER = "autoencoder"
 class AutoencoderLatents(nn.Module):
     """Latents of a diffusion model's autoencoder, those of a few neighbours at once for each visual token.
 
-    They are the mode of the encoder's distribution, not a sample of it: equal pictures have equal targets. They are
-    shifted and scaled as the diffusion model of the same release takes them.
+    They are the mode of the encoder's distribution, so that equal pictures have equal targets, or a sample of it. They
+    are shifted and scaled as the diffusion model of the same release takes them.
 
     Args:
         autoencoder: `diffusers`' `AutoencoderKL`.
         processor: Image processor that gives square pixels between -1 and 1, as `LatentSpec` makes it.
         patch: Side of the square of latents that one visual token stands for.
+        sample: Whether to draw from the distribution anew each time, by torch's global generator (ROSS does).
 
     Raises:
         ValueError: If the pictures' latents cannot be cut into such squares.
     """
 
-    def __init__(self, autoencoder: AutoencoderKL, processor: BaseImageProcessor, patch: int = 2) -> None:
+    def __init__(
+        self, autoencoder: AutoencoderKL, processor: BaseImageProcessor, patch: int = 2, *, sample: bool = False
+    ) -> None:
         super().__init__()
+        self.sample = sample
         self.autoencoder = autoencoder
         self.processor = processor
         self.prepare: Callable[[Image], Tensor] = ImagePreparer(processor)
@@ -58,7 +62,8 @@ class AutoencoderLatents(nn.Module):
 
     def forward(self, prepared: Float[Tensor, "images 3 height width"]) -> Float[Tensor, "images positions dim"]:
         """Encodes pixels and cuts the latents, raster order, channels first inside a square."""
-        latents = self.autoencoder.encode(prepared, return_dict=False)[0].mode()
+        distribution = self.autoencoder.encode(prepared, return_dict=False)[0]
+        latents = distribution.sample() if self.sample else distribution.mode()
         scaled = (latents - self._shift) * self.autoencoder.config["scaling_factor"]
         return unfold(scaled, self.patch, stride=self.patch).transpose(1, 2)
 
@@ -78,7 +83,10 @@ class AutoencoderLatents(nn.Module):
     def describe(self) -> dict[str, Any]:
         """Says which features these are."""
         scaling = {"scaling_factor": self.autoencoder.config["scaling_factor"], "shift_factor": self._shift}
-        return {"kind": "latents", "patch": self.patch, **scaling, "autoencoder_sha256": fingerprint(self.autoencoder)}
+        facts = {"kind": "latents", "patch": self.patch, **scaling}
+        # Said only where it is so: tokenizers of modes were saved before there were samples.
+        facts |= {"sample": True} if self.sample else {}
+        return {**facts, "autoencoder_sha256": fingerprint(self.autoencoder)}
 
     def save(self, folder: Path) -> None:
         """Writes the autoencoder and the image processor."""
@@ -88,7 +96,8 @@ class AutoencoderLatents(nn.Module):
     @classmethod
     def load(cls, folder: Path, described: dict[str, Any]) -> "AutoencoderLatents":
         """Reads what `save` wrote; errors are those of `load_autoencoder`."""
-        return cls(load_autoencoder(str(folder / FOLDER)), load_image_processor(folder), described["patch"])
+        autoencoder, processor = load_autoencoder(str(folder / FOLDER)), load_image_processor(folder)
+        return cls(autoencoder, processor, described["patch"], sample=described.get("sample", False))
 
 
 def load_autoencoder(source: str, subfolder: str | None = None) -> AutoencoderKL:

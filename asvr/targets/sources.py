@@ -96,19 +96,22 @@ class LatentSpec:
         subfolder: Where in it the autoencoder lies; None if it is released alone.
         patch: Side of the square of latents that one visual token stands for.
         image_size: Side in pixels of the square that the whole picture is resized to.
+        sample: Whether to draw latents from the encoder's distribution, not to take its mode.
     """
 
     model: str
     subfolder: str | None = None
     patch: int = 2
     image_size: int = 432
+    sample: bool = False
 
     def build(self) -> AutoencoderLatents:
         """Loads the autoencoder; errors are those of `load_autoencoder` and `AutoencoderLatents`."""
         side = {"height": self.image_size, "width": self.image_size}
         # Mean and deviation of .5: pixels between -1 and 1, as every one of these autoencoders takes them.
         processor = ViTImageProcessorPil(size=side, image_mean=[0.5] * 3, image_std=[0.5] * 3, do_convert_rgb=True)
-        return AutoencoderLatents(load_autoencoder(resolve(self.model), self.subfolder), processor, self.patch)
+        autoencoder = load_autoencoder(resolve(self.model), self.subfolder)
+        return AutoencoderLatents(autoencoder, processor, self.patch, sample=self.sample)
 
 
 Spec = TowerSpec | NaFlexSpec | PixelSpec | LatentSpec

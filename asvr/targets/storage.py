@@ -45,7 +45,7 @@ class Block(Protocol):
 
 
 def load_source(folder: Path, described: dict[str, Any]) -> FeatureSource:
-    """Reads a feature source, and checks that it is the one that the codebooks were made for.
+    """Reads a feature source, and checks that it is the one that was described.
 
     Raises:
         ValueError: If the files in the folder are another source's.
@@ -53,8 +53,8 @@ def load_source(folder: Path, described: dict[str, Any]) -> FeatureSource:
     source = SOURCES[described["kind"]].load(folder, described)
     if source.describe() != described:
         raise ValueError(
-            f"{folder} does not hold the features that the codebooks were fitted on, its networks were exchanged: "
-            "make or import the tokenizer again"
+            f"{folder} does not hold the features that its description names, its networks were exchanged: make or "
+            "import it again"
         )
     return source
 
@@ -81,10 +81,13 @@ def load_blocks(folder: Path, described: dict[str, dict[str, Any] | None]) -> di
     return {name: _build(name, one, weights) if one else None for name, one in described.items()}
 
 
+def build_block(described: dict[str, Any]) -> nn.Module:
+    """Makes a block of described kind, with fresh weights."""
+    return BLOCK_KINDS[described["kind"]](**{key: value for key, value in described.items() if key != "kind"})
+
+
 def _build(name: str, described: dict[str, Any], weights: dict[str, Tensor]) -> nn.Module:
-    arguments = {key: value for key, value in described.items() if key != "kind"}
-    block = BLOCK_KINDS[described["kind"]](**arguments)
-    prefix = f"{name}."
+    block, prefix = build_block(described), f"{name}."
     block.load_state_dict({key[len(prefix) :]: value for key, value in weights.items() if key.startswith(prefix)})
     return block
 

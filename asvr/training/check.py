@@ -17,11 +17,14 @@ from asvr.objective import Objective, Supervision
 from asvr.recipes.spec import Recipe, Stage
 from asvr.targets.checkpoints import load_tower
 from asvr.targets.towers import fingerprint
+from asvr.training.adapter import outline_adapter
+from asvr.training.check_input import check_input_tower, check_shared_layer, check_tower_trains
 from asvr.training.check_pictures import check_pictures
-from asvr.training.check_target import check_grid, check_own_tower, check_view
+from asvr.training.check_target import check_grid, check_layer, check_own_tower, check_view
 from asvr.training.freeze import set_trainable
+from asvr.training.groups import check_groups
 from asvr.training.prepare import build_encoder
-from asvr.training.stage import Machine, StageInputs
+from asvr.training.stage import Machine, StageInputs, end_token_id
 
 log = logging.getLogger(__name__)
 
@@ -58,8 +61,10 @@ def check_inputs(
     check_feature_layer(recipe, vlm)
     stages = [stage for stage in recipe.stages if stage.name in inputs]
     tower = cache(lambda: fingerprint(load_tower(recipe.model.vision_tower)))
+    check_input_tower(recipe.model.visual_input, tower)
     for stage in stages:
         machine.accumulation(stage.optimisation.batch_size)
+        end_token_id(processor, stage.template)
         check_stage(recipe, stage, vlm, tower, processor)
     faults = {}
     if machine.check_images:
@@ -67,7 +72,7 @@ def check_inputs(
         faults = check_pictures(recipe, inputs, grid, progress=machine.progress, skip_bad=skip_bad)
     checked = {}
     for stage in stages:
-        encode = _checked(recipe, stage, build_encoder(stage, vlm.config, processor))
+        encode = build_encoder(stage, vlm.config, processor)
         given = inputs[stage.name]
         if skip_bad:
             given = replace(
@@ -127,37 +132,26 @@ def check_stage(
         target = spec.target.load(visual_grid(vlm.config))
         check_grid(name, spec, target, vlm.config)
         check_view(name, spec, target, processor)
+        check_layer(name, spec, vlm.config)
         if spec.target.own_tower:
-            check_own_tower(f"stages.{stage.name}.supervision.{name}.target", target, tower, processor)
+            field = f"stages.{stage.name}.supervision.{name}.target"
+            check_own_tower(field, target, tower, processor)
+            check_shared_layer(field, target, vlm.config)
         with torch.device("meta"):
             head = spec.head.build(vlm.config.get_text_config().hidden_size, target)
         supervision[name] = Supervision(target, head, spec.weight, spec.layer)
-    trained = set_trainable(Objective(vlm, supervision, recipe.alignment), stage.trainable)
-    own = [name for name, spec in stage.supervision.items() if spec.target.own_tower and spec.target.cache is None]
+    vlm = outline_adapter(vlm, stage.adapter)
+    objective = Objective(vlm, supervision, recipe.alignment)
+    trained = set_trainable(objective, stage.trainable)
+    check_groups(objective, stage.optimisation)
+    check_tower_trains(recipe.model.visual_input, stage, vlm)
+    own = [name for name, spec in stage.supervision.items() if spec.target.reads_tower]
     if own and any(parameter.requires_grad for parameter in vlm.model.vision_tower.parameters()):
         raise ValueError(
             f"stage {stage.name!r} trains the vision tower whose features are the targets of {', '.join(own)}: they "
             "would move. Leave the tower out of `trainable`, or set target.own_tower=false"
         )
     return trained
-
-
-def _checked(
-    recipe: Recipe, stage: Stage, encode: Callable[[Conversation], Encoded]
-) -> Callable[[Conversation], Encoded]:
-    """Encodes, and refuses what the objective would refuse in the middle of an epoch."""
-
-    def checked(conversation: Conversation) -> Encoded:
-        encoded = encode(conversation)
-        if stage.supervision and recipe.alignment == "next" and encoded.visual_mask[0]:
-            raise ValueError(
-                f"conversation {conversation.id!r} begins with an image, and alignment=next predicts a visual token "
-                "from the token before it: use a language model whose tokenizer has a bos_token, or --set "
-                "alignment=same"
-            )
-        return encoded
-
-    return checked
 
 
 def _usable(

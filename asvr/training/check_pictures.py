@@ -10,6 +10,7 @@ from torch import Tensor
 
 from asvr.data.images import open_image
 from asvr.recipes.spec import Recipe, Stage
+from asvr.recipes.supervision import CodesSpec
 from asvr.targets.cache import NotCached
 from asvr.training.stage import StageInputs
 
@@ -63,7 +64,7 @@ def check_pictures(
 
 def _lookups(stage: Stage, grid: tuple[int, int]) -> Iterator[Lookup]:
     for term in stage.supervision.values():
-        if term.target.cache is not None:
+        if isinstance(term.target, CodesSpec) and term.target.cache is not None:
             yield term.target.load(grid).prepare
 
 

@@ -4,13 +4,14 @@ from collections.abc import Sequence
 
 from asvr.interfaces import TargetEncoder
 from asvr.objective import Objective
+from asvr.training.adapter import adapter_parameters
 
 
 def set_trainable(objective: Objective, prefixes: Sequence[str]) -> dict[str, int]:
-    """Lets the parameters under the prefixes train and freezes every other; a target encoder never trains.
+    """Lets the parameters under the prefixes and adapters train and freezes every other; a target encoder never trains.
 
     Returns:
-        Number of trained parameters under each prefix.
+        Number of trained parameters under each prefix, and of an adapter as `adapter`.
 
     Raises:
         ValueError: If a prefix names no parameter.
@@ -38,4 +39,7 @@ def set_trainable(objective: Objective, prefixes: Sequence[str]) -> dict[str, in
             raise ValueError(
                 f"trainable: no parameter of the objective begins with {prefix!r}; its parts are {', '.join(parts)}"
             )
+    for parameter in adapter_parameters(objective):
+        parameter.requires_grad_(True)
+        counts["adapter"] = counts.get("adapter", 0) + parameter.numel()
     return counts

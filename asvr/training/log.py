@@ -71,7 +71,8 @@ class ProgressBar(TrainerCallback):
 
     def __init__(self, title: str) -> None:
         columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-        self.progress = Progress(*columns, TextColumn("{task.fields[losses]}"))
+        # Names of sources stand in brackets, which are not markup here.
+        self.progress = Progress(*columns, TextColumn("{task.fields[losses]}", markup=False))
         self.title = title
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
@@ -87,10 +88,20 @@ class ProgressBar(TrainerCallback):
     def on_log(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: dict[str, float], **_: Any
     ) -> None:
-        """Shows the terms of the loss."""
-        terms = {name: value for name, value in logs.items() if name.startswith("loss")}
-        self.progress.update(self.task, losses="  ".join(f"{name} {value:.3f}" for name, value in terms.items()))
+        """Shows the terms of the loss, and below them those of each source."""
+        self.progress.update(self.task, losses="\n".join(in_lines(logs)))
 
     def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Leaves the finished bar on the screen."""
         self.progress.stop()
+
+
+def in_lines(logs: dict[str, float]) -> list[str]:
+    """Writes the losses of a log as a line, and those of each source as a line below."""
+    lines: dict[str, list[str]] = {}
+    for name, value in logs.items():
+        if name.startswith("loss"):
+            loss, _, source = name.removesuffix("]").partition("[")
+            line = lines.setdefault(source, [f"{source}:"] if source else [])
+            line.append(f"{loss.removeprefix('loss_')} {value:.3f}")
+    return ["  ".join(parts) for parts in lines.values()]

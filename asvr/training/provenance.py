@@ -23,4 +23,5 @@ def provenance(sources: Sequence[Source], *, seed: int) -> dict[str, Any]:
 
 def describe(source: Source) -> dict[str, str]:
     """Identifies a data file by its content."""
-    return {"data": str(source.data), "images": str(source.images), "sha256": sha256_of(source.data)}
+    paths = {"data": str(source.data), "images": str(source.images)}
+    return {**paths, "copy_of": source.name, "sha256": sha256_of(source.data)}

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,11 @@ from rich.console import Console
 
 from asvr.data.conversation import Conversation
 from asvr.data.dataset import Source, load_source
-from asvr.data.manifest import MANIFEST
 from asvr.derive import as_json, flatten, recipe_hash
 from asvr.disk import write_whole
-from asvr.recipes.spec import Recipe, Stage
+from asvr.recipes.spec import Recipe
 from asvr.training.check import check_inputs
+from asvr.training.mixture import Taken, read_mixture
 from asvr.training.provenance import provenance
 from asvr.training.stage import DONE, Machine, StageInputs, run_stage
 
@@ -52,9 +53,10 @@ def run_recipe(
         FileNotFoundError: If a file or an image is missing.
     """
     skipped: list[str] = []
-    inputs = read_inputs(recipe, data, companions, skip_bad=skip_bad, on_skip=skipped.append)
+    inputs, taken = read_inputs(recipe, data, companions, seed=seed, skip_bad=skip_bad, on_skip=skipped.append)
     sources = [source for stage in recipe.stages for source in data[stage.name]] + list(companions)
     found = provenance(sources, seed=seed)
+    found["data"] = [{**asdict(part), **entry} for part, entry in zip(taken, found["data"], strict=True)]
     facts = describe_run(recipe, parent or recipe, found)
     check_claim(out, facts)
     unfinished = {name: given for name, given in inputs.items() if not (out / name / DONE).is_file()}
@@ -76,19 +78,19 @@ def read_inputs(
     data: Mapping[str, Sequence[Source]],
     companions: Sequence[Source],
     *,
+    seed: int,
     skip_bad: bool,
     on_skip: Callable[[str], None],
-) -> dict[str, StageInputs]:
+) -> tuple[dict[str, StageInputs], list[Taken]]:
     """Reads the conversations of every stage before the first one trains.
 
+    Returns:
+        What each stage reads, and what is taken of each source: stage after stage, then the companions.
+
     Raises:
-        ValueError: If a stage has no data, a file is broken, or there are unlabelled pictures and no stage for them,
-            or the reverse.
+        ValueError: If a stage has no data or not that of its mixture, a file is broken, or there are unlabelled
+            pictures and no stage for them, or the reverse.
     """
-
-    def read(sources: Sequence[Source]) -> list[Conversation]:
-        return [one for source in sources for one in load_source(source, skip_bad=skip_bad, on_skip=on_skip)]
-
     for stage in recipe.stages:
         if stage.companions and not companions:
             raise ValueError(f"stage {stage.name!r} takes unlabelled pictures: name a file of them with --unlabelled")
@@ -97,20 +99,20 @@ def read_inputs(
             f"recipe {recipe.name!r} takes no unlabelled pictures, so --unlabelled {companions[0].data} would change "
             "nothing: leave it out, or use a recipe whose stages have companions"
         )
-    unlabelled = read(companions)
-    return {
-        stage.name: StageInputs(
-            conversations=read(_sources_of(stage, data)), companions=unlabelled if stage.companions else []
+    unlabelled: list[Conversation] = []
+    riding = []
+    for source in companions:
+        found = load_source(source, skip_bad=skip_bad, on_skip=on_skip)
+        riding.append(Taken("companions", source.label, 1.0, len(found), len(found)))
+        unlabelled += found
+    inputs, taken = {}, []
+    for stage in recipe.stages:
+        conversations, parts = read_mixture(
+            stage, data.get(stage.name, ()), seed=seed, skip_bad=skip_bad, on_skip=on_skip
         )
-        for stage in recipe.stages
-    }
-
-
-def _sources_of(stage: Stage, data: Mapping[str, Sequence[Source]]) -> Sequence[Source]:
-    if not data.get(stage.name):
-        meant = ", ".join(MANIFEST[share.name].title for share in stage.mixture)
-        raise ValueError(f"stage {stage.name!r} has no data: it is meant for {meant}; add --data {stage.name}=FILE")
-    return data[stage.name]
+        inputs[stage.name] = StageInputs(conversations=conversations, companions=unlabelled if stage.companions else [])
+        taken += parts
+    return inputs, taken + riding
 
 
 def describe_run(recipe: Recipe, parent: Recipe, found: dict[str, Any]) -> dict[str, Any]:
@@ -124,8 +126,9 @@ def describe_run(recipe: Recipe, parent: Recipe, found: dict[str, Any]) -> dict[
         "identity": {
             "recipe": recipe_hash(recipe),
             "seed": found["seed"],
-            "data": sorted(entry["sha256"] for entry in found["data"]),
+            "data": sorted(f"{entry['stage']}/{entry['copy_of']}={entry['sha256']}" for entry in found["data"]),
         },
+        "data": found["data"],
         "fields": after,
         "recipe": as_json(recipe),
     }
@@ -159,6 +162,8 @@ def claim(out: Path, facts: dict[str, Any], found: dict[str, Any], skipped: Sequ
     out.mkdir(parents=True, exist_ok=True)
     write_whole(out / "provenance.json", json.dumps(found, indent=2) + "\n")
     if skipped:
-        write_whole(out / SKIPPED, "".join(f"{reason}\n" for reason in skipped))
-        Console(stderr=True).print(f"left out {len(skipped)} record(s); {out / SKIPPED} says why", soft_wrap=True)
+        # A record that is taken several times is left out once.
+        reasons = list(dict.fromkeys(skipped))
+        write_whole(out / SKIPPED, "".join(f"{reason}\n" for reason in reasons))
+        Console(stderr=True).print(f"left out {len(reasons)} record(s); {out / SKIPPED} says why", soft_wrap=True)
     write_whole(out / RUN, json.dumps(facts, indent=2) + "\n")

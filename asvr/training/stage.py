@@ -15,11 +15,13 @@ from transformers import PreTrainedModel, PrinterCallback, ProgressCallback, Tra
 from asvr.data.collate import Collator
 from asvr.data.conversation import Conversation
 from asvr.data.dataset import ConversationDataset
-from asvr.data.template import END_TOKENS, TEMPLATES
+from asvr.data.templates import END_TOKENS, TEMPLATES
 from asvr.disk import write_whole
 from asvr.models.build import VlmProcessor
 from asvr.objective import Objective
 from asvr.recipes.spec import Recipe, Stage
+from asvr.training.adapter import add_adapter
+from asvr.training.by_source import source_names
 from asvr.training.freeze import set_trainable
 from asvr.training.log import LogBeforeSaving, MetricsFile, ProgressBar, read_metrics
 from asvr.training.prepare import build_dataset, build_supervision, load_vlm
@@ -118,7 +120,8 @@ def run_stage(
     trainer = build_trainer(recipe, stage, objective, dataset, processor, folder=folder, seed=seed, machine=machine)
     checkpoint = last_checkpoint(folder / "checkpoints")
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    save_stage(trainer, objective, processor, folder, dtype=torch.bfloat16 if recipe.precision == "bf16" else None)
+    dtype = torch.bfloat16 if recipe.precision == "bf16" else None
+    save_stage(trainer, objective, processor, folder, dtype=dtype, adapter=stage.adapter)
     facts = {"steps": trainer.state.global_step, "resumed_from": checkpoint and checkpoint.name}
     _finish(trainer, folder, {**facts, "trained_parameters": trained, "tokens": inputs.tokens})
     return folder
@@ -136,8 +139,11 @@ def build_objective(
             assert isinstance(term.head, nn.Module)
             term.head.load_state_dict(load_file(trained))
     set_template(vlm, processor, stage.template)
+    if stage.adapter is not None:
+        add_adapter(vlm, stage.adapter, seed=seed)
     if stage.gradient_checkpointing:
-        vlm.gradient_checkpointing_enable({"use_reentrant": False})
+        # Not of the whole model: that would also send gradients through the frozen vision tower, to no end.
+        vlm.model.language_model.gradient_checkpointing_enable({"use_reentrant": False})
     return Objective(vlm, supervision, recipe.alignment), processor
 
 
@@ -147,15 +153,24 @@ def set_template(vlm: PreTrainedModel, processor: VlmProcessor, template: str) -
     Raises:
         ValueError: If the tokenizer does not have that token.
     """
+    processor.chat_template = processor.tokenizer.chat_template = TEMPLATES[template]
+    vlm.generation_config.eos_token_id = end_token_id(processor, template)
+
+
+def end_token_id(processor: VlmProcessor, template: str) -> int:
+    """Gives the id of the token that a template's answers end with.
+
+    Raises:
+        ValueError: If the tokenizer does not have that token.
+    """
     tokenizer = processor.tokenizer
-    processor.chat_template = tokenizer.chat_template = TEMPLATES[template]
     end = END_TOKENS.get(template, tokenizer.eos_token)
     if end is None or tokenizer.convert_tokens_to_ids(end) in (None, tokenizer.unk_token_id):
         raise ValueError(
             f"the template {template!r} ends an answer with {end!r}, which is no token of the language model's "
             "tokenizer: choose the template that belongs to the language model"
         )
-    vlm.generation_config.eos_token_id = tokenizer.convert_tokens_to_ids(end)
+    return tokenizer.convert_tokens_to_ids(end)
 
 
 def build_trainer(
@@ -199,12 +214,15 @@ def build_trainer(
     )
     callbacks = [MetricsFile(folder / METRICS), LogBeforeSaving()]
     callbacks += [ProgressBar(f"{recipe.name} {stage.name}")] if machine.progress else []
+    sources = source_names((*dataset.conversations, *dataset.companions))
     trainer = StageTrainer(
         objective,
         arguments,
         train_dataset=dataset,
-        data_collator=Collator.for_tokenizer(processor.tokenizer),
+        data_collator=Collator.for_tokenizer(processor.tokenizer, sources=sources),
         callbacks=callbacks,
+        groups=optimisation.groups,
+        sources=sources,
     )
     for own in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(own)

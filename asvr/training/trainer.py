@@ -4,7 +4,7 @@ import json
 import math
 import shutil
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,9 @@ from transformers import Trainer
 
 from asvr.disk import writing
 from asvr.objective import count_items
+from asvr.recipes.optimisation import ParameterGroup
+from asvr.training.by_source import SourceLosses
+from asvr.training.groups import group_rates, optimizer_groups
 
 WEIGHTS = "trainable.safetensors"
 COMPLETE = "trainer_state.json"
@@ -22,21 +25,37 @@ COMPLETE = "trainer_state.json"
 
 
 class StageTrainer(Trainer):
-    """Trains an `Objective`; its arguments are the Trainer's own.
+    """Trains an `Objective`; its arguments are the Trainer's own, parameter groups, and names of the data's sources.
 
     Both losses are divided by the counts of the whole optimisation step, over micro-batches and ranks, so the result
     does not depend on how a step is cut up. A checkpoint holds the parameters that train; the frozen ones are where
-    the recipe says.
+    the recipe says. Where the collator says of which source each row is, the log has each loss of each source too.
     """
 
     loss_is_scaled_for_ga = True
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, groups: Sequence[ParameterGroup] = (), sources: Sequence[str] = (), **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
+        self._groups = groups
         # The Trainer has just decided this from the signature of `forward`, where the keyword is named differently.
         self.model_accepts_loss_kwargs = True
         self._terms: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=self.args.device))
         self._steps_logged = 0
+        self._by_source = SourceLosses(sources, self.args.device)
+
+    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+        """Makes the Trainer's own optimiser, with a rate of their own for the recipe's parameter groups."""
+        if self._groups and self.optimizer is None:
+            trained = model or self._objective
+            kind, options = self.get_optimizer_cls_and_kwargs(self.args)
+            decayed = self.get_decay_parameter_names(trained)
+            groups = optimizer_groups(
+                trained.named_parameters(), self._groups, decayed=decayed, weight_decay=self.args.weight_decay
+            )
+            self.optimizer = kind(list(groups), **options)
+        return super().create_optimizer(model)
 
     def get_batch_samples(
         self, epoch_iterator: Iterator, num_batches: int, device: torch.device
@@ -59,7 +78,11 @@ class StageTrainer(Trainer):
         num_items_in_batch: dict[str, Tensor] | None = None,
     ) -> Any:
         """Computes one micro-batch's share of the step's loss; data parallelism averages, so it is scaled back up."""
-        losses = model(**inputs, num_items=num_items_in_batch)
+        source = inputs.pop("source", None)
+        losses = model(**inputs, num_items=num_items_in_batch, by_row=source is not None)
+        rows = losses.pop("rows", {})
+        if source is not None:
+            self._by_source.add(source, rows, labels=inputs["labels"], visual_mask=inputs["visual_mask"])
         for name, value in losses.items():
             self._terms[name] += value.detach()
         loss = losses["loss"] * self.accelerator.num_processes
@@ -72,8 +95,12 @@ class StageTrainer(Trainer):
             names = sorted(self._terms)
             values = self._sum_over_ranks(torch.stack([self._terms[name] for name in names]))
             logs = {**logs, **{name: value / steps for name, value in zip(names, values.tolist(), strict=True)}}
+            logs |= self._by_source.take(self._sum_over_ranks)
             self._terms.clear()
             self._refuse_divergence(logs)
+        if "learning_rate" in logs:
+            # One schedule scales all rates; the optimiser itself is a step ahead of the rate that is logged.
+            logs = {**logs, **group_rates(self._groups, share=logs["learning_rate"] / self.args.learning_rate)}
         super().log(logs, start_time)
 
     def _refuse_divergence(self, logs: dict[str, float]) -> None:

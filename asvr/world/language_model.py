@@ -12,7 +12,8 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase
 
 from asvr.data.conversation import Conversation, read_conversations
-from asvr.data.template import IGNORED, TEMPLATES, Encoded, encode
+from asvr.data.template import IGNORED, Encoded, encode
+from asvr.data.templates import TEMPLATES
 from asvr.world.fit import Descent, descend, device
 from asvr.world.making import write_making
 from asvr.world.vocabulary import train_tokenizer

@@ -7,7 +7,8 @@ from random import Random
 import torch
 from transformers import AutoImageProcessor, AutoTokenizer, LlamaForCausalLM, PreTrainedTokenizerBase, SiglipVisionModel
 
-from asvr.data.template import TEMPLATES, encode_prompt
+from asvr.data.template import encode_prompt
+from asvr.data.templates import TEMPLATES
 from asvr.world.making import add_measured
 from asvr.world.probe import make_probe_set, probe_attributes
 from asvr.world.questions import KINDS

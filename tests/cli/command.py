@@ -75,10 +75,3 @@ def other_grid(command: Command) -> None:
 def other_tower(command: Command) -> None:
     tower = write_tower(command.folder / "tower", seed=9)
     command.tokenizer = str(write_tokenizer(command.folder / "tokenizer", tower))
-
-
-def no_bos(command: Command) -> None:
-    folder = Path(shutil.copytree(command.parts / "language_model", command.folder / "no-bos"))
-    config = json.loads((folder / "tokenizer_config.json").read_text())
-    (folder / "tokenizer_config.json").write_text(json.dumps({**config, "bos_token": None}))
-    command.changes["model.language_model"] = str(folder)

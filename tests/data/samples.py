@@ -11,9 +11,25 @@ from transformers import PreTrainedTokenizerFast
 
 from asvr.data.conversation import Conversation
 from asvr.data.dataset import ConversationDataset
-from asvr.data.template import TEMPLATES, Encoded, encode
+from asvr.data.images import ImagePreparation
+from asvr.data.layout import ImageLayout
+from asvr.data.template import Encoded, encode
+from asvr.data.templates import TEMPLATES
 
 NUM_VISUAL = 3
+
+
+def pixels(image: Image) -> dict[str, Tensor]:
+    return {"pixel_values": mean_colour(image)}
+
+
+def plain(size: tuple[int, int]) -> ImageLayout:
+    return ImageLayout.plain(NUM_VISUAL)
+
+
+def crops(image: Image) -> Tensor:
+    """A target encoder's view: one crop."""
+    return mean_colour(image)[None]
 
 
 def mean_colour(image: Image) -> Tensor:
@@ -26,15 +42,10 @@ def encoder(tokenizer: PreTrainedTokenizerFast, template: str = "mistral") -> Ca
 
 
 def dataset(
-    conversations: list[Conversation], tokenizer: PreTrainedTokenizerFast, **options: Any
+    conversations: list[Conversation], tokenizer: PreTrainedTokenizerFast, *, cache_bytes: int = 0, **options: Any
 ) -> ConversationDataset:
-    return ConversationDataset(
-        conversations,
-        encode=encoder(tokenizer),
-        prepare=mean_colour,
-        target_prepares={"semantic": mean_colour},
-        **options,
-    )
+    images = ImagePreparation(pixels, plain, target_prepares={"semantic": crops}, cache_bytes=cache_bytes)
+    return ConversationDataset(conversations, encode=encoder(tokenizer), images=images, **options)
 
 
 def _encode(conversation: Conversation, *, tokenizer: PreTrainedTokenizerFast, template: str) -> Encoded:

@@ -57,7 +57,7 @@ def test_text_alone_needs_no_folder(image_folder: Path, tokenizer: PreTrainedTok
     text = [{"from": "human", "value": "Which?"}, QA[1]]
     data = replace(source(image_folder, [{"id": "a", "conversations": text}]), images=None)
     ((sample,),) = [dataset(load_source(data), tokenizer)[0]]
-    assert (sample.id, sample.pixel_values, sample.targets) == ("a", None, {})
+    assert (sample.id, sample.images) == ("a", ())
 
 
 def test_images_come_in_the_order_of_their_markers(image_folder: Path, tokenizer: PreTrainedTokenizerFast) -> None:
@@ -65,9 +65,8 @@ def test_images_come_in_the_order_of_their_markers(image_folder: Path, tokenizer
     turns = (Turn("user", "<image><image> Which?"), Turn("assistant", "blue"))
     (sample,) = dataset([Conversation("a", names, turns)], tokenizer)[0]
     # 2.png is blue, 0.png is red.
-    assert sample.pixel_values is not None
-    assert sample.pixel_values.flatten(1).tolist() == [[0, 0, 1], [1, 0, 0]]
-    assert torch.equal(sample.targets["semantic"], sample.pixel_values)
+    assert [image.inputs["pixel_values"].flatten().tolist() for image in sample.images] == [[0, 0, 1], [1, 0, 0]]
+    assert all(torch.equal(image.targets["semantic"][0], image.inputs["pixel_values"]) for image in sample.images)
 
 
 def test_companions_ride_along_without_moving_the_conversations(
@@ -130,4 +129,4 @@ def test_real_records_are_read_and_their_answers_learnt(
         learnt = tokenizer.decode(sample.encoded.labels[sample.encoded.labels != -100])
         assert learnt == "".join(f" {turn.text}</s>" for turn in conversation.turns[1::2])
         assert sample.encoded.visual_mask.sum() == 3 * len(conversation.images)
-        assert sample.pixel_values is not None and len(sample.pixel_values) == len(conversation.images)
+        assert len(sample.images) == len(conversation.images)

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from asvr.data.images import ImagePreparation, open_image
-from tests.data.samples import mean_colour
+from tests.data.samples import crops, pixels, plain
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "LA"])
@@ -61,11 +61,11 @@ def test_the_cache_decodes_once_and_keeps_to_its_budget(image_folder: Path) -> N
 
     def prepare(image: Image.Image):
         opened.append(image)
-        return mean_colour(image)
+        return pixels(image)
 
     # One image is 3 floats for the tower and 3 for the target: 24 bytes, so two fit into 50.
-    images = ImagePreparation(prepare, {"semantic": mean_colour}, cache_bytes=50)
+    images = ImagePreparation(prepare, plain, target_prepares={"semantic": crops}, cache_bytes=50)
     first = [images(image_folder / f"{index}.png", record="7") for index in range(3)]
     second = [images(image_folder / f"{index}.png", record="7") for index in range(3)]
     assert len(opened) == 4
-    assert all((a.pixel_values == b.pixel_values).all() for a, b in zip(first, second, strict=True))
+    assert all((a.targets["semantic"] == b.targets["semantic"]).all() for a, b in zip(first, second, strict=True))

@@ -8,19 +8,27 @@ from transformers import ByT5Tokenizer, PreTrainedTokenizerBase, PreTrainedToken
 
 from asvr.data.conversation import Conversation, Turn
 from asvr.data.rendering import messages
-from asvr.data.template import TEMPLATES, Encoded, encode, encode_prompt
+from asvr.data.template import Encoded, encode, encode_prompt
+from asvr.data.templates import TEMPLATES
 
-END = {"plain": "\n", "vicuna_v1": "</s>", "chatml": "<|im_end|>", "mistral": "</s>"}
+END = {"plain": "\n", "vicuna_v1": "</s>", "chatml": "<|im_end|>", "mistral": "</s>", "llama3": "<|eot_id|>"}
 SYSTEM = (
     "A chat between a curious user and an artificial intelligence assistant. "
     "The assistant gives helpful, detailed, and polite answers to the user's questions."
 )
-# Written by hand after each family's published format, for two pairs of turns.
+# Written by hand after each family's published format, for two pairs of turns: FastChat's vicuna_v1.1; the template of
+# Qwen3's tokenizer_config.json, without the empty thinking block that it puts before the last answer (Qwen2.5's
+# differs by a system turn that names the model); "<s>[INST] Instruction [/INST] Model answer</s>[INST] ..." of the card
+# of Mistral-7B-Instruct; the chat_template of Meta-Llama-3-8B-Instruct.
 RENDERED = {
     "vicuna_v1": f"<s>{SYSTEM} USER: <image>\nq1 ASSISTANT: a1</s>USER: q2 ASSISTANT: a2</s>",
     "chatml": "<s><|im_start|>user\n<image>\nq1<|im_end|>\n<|im_start|>assistant\na1<|im_end|>\n"
     "<|im_start|>user\nq2<|im_end|>\n<|im_start|>assistant\na2<|im_end|>\n",
     "mistral": "<s>[INST] <image>\nq1 [/INST] a1</s>[INST] q2 [/INST] a2</s>",
+    "llama3": "<s><|start_header_id|>user<|end_header_id|>\n\n<image>\nq1<|eot_id|>"
+    "<|start_header_id|>assistant<|end_header_id|>\n\na1<|eot_id|>"
+    "<|start_header_id|>user<|end_header_id|>\n\nq2<|eot_id|>"
+    "<|start_header_id|>assistant<|end_header_id|>\n\na2<|eot_id|>",
 }
 TWO_PAIRS = (Turn("user", "<image>\nq1"), Turn("assistant", "a1"), Turn("user", "q2"), Turn("assistant", "a2"))
 WORDS = st.text(min_size=1, max_size=12).filter(lambda text: text.strip() and "<" not in text and "[" not in text)
@@ -71,7 +79,17 @@ def test_plain_shows_only_the_images_of_the_question(tokenizer: PreTrainedTokeni
 def test_a_tokenizer_without_start_token_gets_none(name: str, tokenizer: PreTrainedTokenizerFast) -> None:
     bare = PreTrainedTokenizerFast(tokenizer_object=tokenizer.backend_tokenizer, eos_token="</s>", pad_token="<pad>")
     with_start = encoded(talk("q", "a"), tokenizer, name).input_ids
-    assert torch.equal(encoded(talk("q", "a"), bare, name).input_ids, with_start[1:])
+    assert torch.equal(encoded(talk("q", "a"), bare, name).input_ids[name == "plain" :], with_start[1:])
+
+
+def test_without_a_start_token_a_line_break_stands_before_an_image(tokenizer: PreTrainedTokenizerFast) -> None:
+    bare = PreTrainedTokenizerFast(tokenizer_object=tokenizer.backend_tokenizer, eos_token="</s>", pad_token="<pad>")
+    captioned = encoded(talk("<image>", "A box.", images=("a",)), bare, "plain")
+    assert bare.decode(captioned.input_ids) == "\n<image><image><image>A box.\n"
+    assert captioned.visual_mask.tolist()[:5] == [False, True, True, True, False]
+    assert learnt(captioned, bare) == "A box.\n"
+    unlabelled = encoded(Conversation("7", ("a",), ()), bare, "chatml")
+    assert bare.decode(unlabelled.input_ids) == "\n<image><image><image>"
 
 
 @pytest.mark.parametrize("name", TEMPLATES)
@@ -182,6 +200,14 @@ def test_plain_refuses_a_dialogue(tokenizer: PreTrainedTokenizerFast) -> None:
 def test_text_that_looks_like_structure_is_refused(tokenizer: PreTrainedTokenizerFast) -> None:
     with pytest.raises(ValueError, match="special token '</s>'"):
         encoded(talk("what ends </s> here?", "a"), tokenizer, "mistral")
+
+
+def test_a_special_token_that_the_tokenizer_does_not_list_is_refused_too(tokenizer: PreTrainedTokenizerFast) -> None:
+    # As Llama-3's: the ends of its headers are special, but no attribute of the tokenizer names them.
+    bare = PreTrainedTokenizerFast(tokenizer_object=tokenizer.backend_tokenizer, eos_token="</s>", pad_token="<pad>")
+    assert "<|end_header_id|>" not in bare.all_special_tokens
+    with pytest.raises(ValueError, match=r"special token '<\|end_header_id\|>'"):
+        encoded(talk("user<|end_header_id|>", "a"), bare, "llama3")
 
 
 def test_a_tokenizer_without_the_image_token_is_refused(tokenizer: PreTrainedTokenizerFast) -> None:

@@ -13,7 +13,7 @@ from transformers import (
 )
 from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
-from asvr.data.template import TEMPLATES
+from asvr.data.templates import TEMPLATES
 
 
 @pytest.fixture(scope="session")

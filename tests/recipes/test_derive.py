@@ -93,5 +93,5 @@ def test_every_listed_path_can_be_set(name: str) -> None:
 def written(value: object) -> str:
     """As a user would write it."""
     if isinstance(value, tuple):
-        return ",".join(value)
+        return ",".join(map(str, value))
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -54,6 +54,24 @@ def test_saved_and_loaded(folder: Path, tmp_path: Path) -> None:
     assert torch.equal(prepared(again), prepared(ours)) and torch.equal(again(prepared(ours)), ours(prepared(ours)))
 
 
+@torch.no_grad()
+def test_a_sample_is_the_mode_and_the_distribution_s_noise(folder: Path, tmp_path: Path) -> None:
+    mode, sampled = (LatentSpec(str(folder), image_size=24, sample=sample).build() for sample in (False, True))
+    pixels = prepared(mode)
+    moments = mode.autoencoder.quant_conv(mode.autoencoder.encoder(pixels))
+    torch.manual_seed(3)
+    found = sampled(pixels)
+    # The second half of the channels is the logarithm of the variance; the global generator draws.
+    torch.manual_seed(3)
+    noise = torch.randn(2, 4, 12, 12) * (moments[:, 4:] / 2).exp() * 0.5
+    expected = mode(pixels) + torch.nn.functional.unfold(noise, 2, stride=2).transpose(1, 2)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
+    # Another source; what was saved before there were samples is described as ever.
+    assert sampled.describe()["sample"] is True and "sample" not in mode.describe()
+    sampled.save(tmp_path)
+    assert AutoencoderLatents.load(tmp_path, sampled.describe()).sample
+
+
 def test_another_scale_is_another_source(folder: Path, tmp_path: Path) -> None:
     # The weights are equal: the same seed made them.
     other = LatentSpec(str(write_autoencoder(tmp_path)), image_size=24).build().describe()

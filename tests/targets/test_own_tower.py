@@ -4,8 +4,9 @@ import pytest
 import torch
 from transformers import SiglipVisionModel
 
+from asvr.targets.continuous import ContinuousTargets
 from asvr.targets.features import PixelPatches
-from asvr.targets.own_tower import OwnTowerCodes, nothing
+from asvr.targets.own_tower import OwnTowerCodes, OwnTowerFeatures, nothing
 from asvr.targets.residual_quantizer import ResidualQuantizer
 from asvr.targets.tokenizer import VisualTokenizer
 from tests.parts import PATCH_SIZE, pictures
@@ -40,11 +41,26 @@ def test_codes_are_those_of_a_tower_of_its_own(
     assert not list(own.parameters())
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("grid", [None, (3, 5)])
+def test_features_are_those_of_a_tower_of_its_own(
+    grid: tuple[int, int] | None, parts: Path, tower: SiglipVisionModel
+) -> None:
+    whole = ContinuousTargets.from_pretrained(parts / "targets", grid=grid)
+    own = OwnTowerFeatures(whole, tower)
+    seen = torch.stack([whole.prepare(picture) for picture in pictures(3)])
+    tower(seen, output_hidden_states=True)
+    found = own.encode(torch.stack([own.prepare(picture) for picture in pictures(3)]))
+    assert own.grid == whole.grid and own.channels == 32 and torch.equal(found, whole.encode(seen))
+    assert own.encode_none(torch.device("cpu")).shape == (0, 32)
+    assert not list(own.parameters())
+
+
 def test_codes_of_images_that_the_model_has_not_just_seen_are_refused(
     semantic: VisualTokenizer, tower: SiglipVisionModel
 ) -> None:
     own = OwnTowerCodes(semantic, tower)
-    with pytest.raises(ValueError, match=r"codes of 1 image\(s\) are asked for, but the model has just seen 0"):
+    with pytest.raises(ValueError, match=r"targets of 1 image\(s\) are asked for, but the model has just seen 0"):
         own.encode(torch.empty(1, 0))
     tower(prepared(semantic), output_hidden_states=True)
     with pytest.raises(ValueError, match="has just seen 3: run the model on the batch first"):
@@ -56,5 +72,7 @@ def test_codes_of_images_that_the_model_has_not_just_seen_are_refused(
 def test_pixel_codes_are_no_tower_s(semantic: VisualTokenizer, tower: SiglipVisionModel) -> None:
     pixels = PixelPatches(semantic.features.processor, PATCH_SIZE)
     appearance = VisualTokenizer(pixels, ResidualQuantizer(torch.zeros(1, 4, pixels.dim)))
-    with pytest.raises(ValueError, match="needs a tokenizer of a vision tower's features, this one quantises 'pixels'"):
+    with pytest.raises(ValueError, match="needs targets made of a vision tower's features, not of 'pixels'"):
         OwnTowerCodes(appearance, tower)
+    with pytest.raises(ValueError, match="not of 'pixels': set own_tower=false"):
+        OwnTowerFeatures(ContinuousTargets(pixels), tower)

@@ -60,9 +60,7 @@ def test_a_folder_without_a_tokenizer_says_how_to_make_one(tmp_path: Path) -> No
 
 def test_a_tower_that_was_exchanged_is_noticed(folder: Path) -> None:
     write_tower(folder / "tower", seed=7)
-    with pytest.raises(
-        ValueError, match=r"features that the codebooks were fitted on, .* make or import the tokenizer again"
-    ):
+    with pytest.raises(ValueError, match=r"features that its description names, .* make or import it again"):
         VisualTokenizer.from_pretrained(folder)
 
 

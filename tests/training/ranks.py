@@ -30,5 +30,5 @@ if __name__ == "__main__":
     parts, records, out = map(Path, sys.argv[1:])
     notes: list[bool] = []
     note_images(notes)
-    train("tiny-asvr", parts, out, machine=MACHINE, records=records, seed=3)
+    train("tiny-asvr", parts, out, machine=MACHINE, records=records, also=("told",), seed=3)
     (out / f"images-{os.environ['RANK']}.json").write_text(json.dumps(notes))

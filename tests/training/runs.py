@@ -11,10 +11,12 @@ from tests.parts import shrink
 
 QUIET = Machine(micro_batch=4, log_every=1, save_every=1, progress=False)
 FILES = {"pretrain": "captions", "instruct": "instruct"}
+MIDDLE = {"middle": "captions"}
+"""Of the recipes with three stages."""
 
 
 def sources(records: Path) -> dict[str, list[Source]]:
-    return {stage: [Source(records / f"{file}.json", records / "images")] for stage, file in FILES.items()}
+    return {stage: [Source(records / f"{file}.json", records / "images")] for stage, file in (FILES | MIDDLE).items()}
 
 
 def train(
@@ -26,14 +28,16 @@ def train(
     seed: int = 0,
     skip_bad: bool = False,
     records: Path | None = None,
+    also: tuple[str, ...] = (),
     **changes: str,
 ) -> Path:
     records = records or parts / "records"
     recipe = shrink(name, parts, **changes)
+    data = sources(records)
+    for given in data.values():
+        given += [Source(records / f"{file}.json", records / "images") for file in also]
     companions = [Source(records / "unlabelled.json", records / "images")] if recipe.stages[0].companions else []
-    return run_recipe(
-        recipe, out, data=sources(records), companions=companions, seed=seed, machine=machine, skip_bad=skip_bad
-    )
+    return run_recipe(recipe, out, data=data, companions=companions, seed=seed, machine=machine, skip_bad=skip_bad)
 
 
 def metrics(stage: Path) -> list[dict[str, Any]]:

@@ -143,6 +143,8 @@ def test_half_precision_weights_train_in_full_precision(parts: Path, tmp_path: P
 def test_a_bf16_recipe_saves_a_bf16_model(parts: Path, tmp_path: Path) -> None:
     folder = train("tiny-asvr", parts, tmp_path / "run", precision="bf16")
     assert {value.dtype for value in load_file(folder / "model" / "model.safetensors").values()} == {torch.bfloat16}
+    # It loads in that too, where nothing else is asked for.
+    assert AutoModelForImageTextToText.from_pretrained(folder / "model").dtype == torch.bfloat16
     assert {value.dtype for value in load_file(folder / "heads" / "semantic.safetensors").values()} == {torch.float32}
 
 

@@ -8,7 +8,7 @@ from transformers import AutoImageProcessor, AutoModelForCausalLM, AutoTokenizer
 
 import asvr.world
 from asvr.data.conversation import read_conversations
-from asvr.data.template import TEMPLATES
+from asvr.data.templates import TEMPLATES
 from asvr.world.draw import draw
 from asvr.world.fit import Descent, record_order
 from asvr.world.language import caption_record, word_record

@@ -1,0 +1,29 @@
+"""Pictures of 1152x1152 pixels by S2: three scales side by side in as many visual tokens as one (Table 3).
+
+The paper says "following LLaVA-Next", which cuts pictures into tiles (AnyRes, `any_resolution.py`). But in the authors'
+release AnyRes cannot run, and S2 is the only way to 1152 pixels that can (landscape.md, D7), so Table 3 has a pair of
+recipes for each.
+"""
+
+from dataclasses import replace
+
+from asvr.models.visual_input import MultiScaleInput
+from asvr.recipes.baseline import SEMANTIC, supervised
+from asvr.recipes.data_scale import NEXT
+
+LLAVA_S2 = replace(
+    NEXT,
+    name="llava-s2-next-vicuna-7b",
+    source="arXiv 2506.09040, Table 3, LLaVA at 1152x1152, by the release's S2",
+    model=replace(NEXT.model, visual_input=MultiScaleInput(scales=(1, 2, 3))),
+)
+
+ROWS = (
+    LLAVA_S2,
+    supervised(
+        LLAVA_S2,
+        SEMANTIC,
+        name="asvr-s2-next-vicuna-7b",
+        source="arXiv 2506.09040, Table 3, ASVR at 1152x1152, by the release's S2",
+    ),
+)

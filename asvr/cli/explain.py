@@ -41,7 +41,9 @@ def explain(
     micro_batch: Annotated[
         int | None, typer.Option(min=1, help="Conversations per device and forward pass; the most that fit by default.")
     ] = None,
-    strategy: Annotated[Strategy, typer.Option(help="How devices share the work.")] = Strategy.fsdp,
+    strategy: Annotated[
+        Strategy | None, typer.Option(help="How devices share the work: by default fsdp, with adapters ddp.")
+    ] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write all figures to this file.")] = None,
 ) -> None:
     """Say what a recipe takes: parameters, batches, tokens, FLOPs, memory, and the command that starts it."""
@@ -59,7 +61,8 @@ def explain(
     if tokenizer is not None and not targets:
         raise ValueError(f"recipe {recipe!r} has no codes, so --tokenizer {tokenizer} would change nothing")
     derived = derive(named, {**changes_of(set_ or []), **targets})
-    devices = Devices(gpus=gpus, memory=gpu_memory, strategy=strategy.value)
+    usual = Strategy.ddp if any(stage.adapter for stage in derived.stages) else Strategy.fsdp
+    devices = Devices(gpus=gpus, memory=gpu_memory, strategy=(strategy or usual).value)
     plan = make_plan(derived, devices, micro_batch=micro_batch, given=_records(data or [], derived))
     layer = type(outline_once(derived.model).model.language_model.layers[0]).__name__
     line = launch_line(plan, layer=layer, changes=[*(set_ or []), *(f"{k}={v}" for k, v in targets.items())])

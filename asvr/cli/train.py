@@ -1,7 +1,7 @@
 """`asvr train`: a recipe on your data."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -9,6 +9,9 @@ from rich.console import Console
 from asvr.cli.changes import changes_of
 from asvr.cli.recipes import find_recipe
 from asvr.cli.sources import refuse_idle_folders, stage_sources, unlabelled_sources
+
+if TYPE_CHECKING:
+    from asvr.recipes.spec import Recipe
 
 
 def train(
@@ -45,27 +48,11 @@ def train(
 ) -> None:
     """Train a recipe, stage after stage; the same command continues a run that was cut short."""
     from asvr.derive import derive
-    from asvr.recipes.derive import cache_changes, tokenizer_changes
     from asvr.training.run import run_recipe
     from asvr.training.stage import Machine
 
-    named = find_recipe(recipe)
-    if tiny:
-        from asvr.recipes.shrink import shrink
-        from asvr.studies.stand_ins import TINY_PARTS, make_stand_ins
-
-        parts = TINY_PARTS.resolve()
-        named = shrink(named, parts)
-        make_stand_ins([named], parts)
-    targets = tokenizer_changes(named, tokenizer) if tokenizer else {}
-    targets |= cache_changes(named, cache) if cache else {}
-    for option, folder in (("--tokenizer", tokenizer), ("--cache", cache)):
-        if folder is not None and not targets:
-            raise ValueError(
-                f"recipe {recipe!r} has no visual loss over codes, so {option} {folder} would change nothing: leave it "
-                "out"
-            )
-    derived = derive(named, {**changes_of(set_ or []), **targets})
+    named = shrunk(find_recipe(recipe)) if tiny else find_recipe(recipe)
+    derived = derive(named, {**changes_of(set_ or []), **target_changes(named, tokenizer, cache)})
     data, images = data or [], images or []
     if data_root is not None and not data and not unlabelled:
         refuse_idle_folders(images, derived)
@@ -79,8 +66,9 @@ def train(
     sources = stage_sources(data, images, derived, root=data_root)
     if tiny and not any(sources.values()):
         from asvr.studies.stand_in_data import stand_in_data
+        from asvr.studies.stand_ins import TINY_PARTS
 
-        sources = stand_in_data(derived, parts)
+        sources = stand_in_data(derived, TINY_PARTS.resolve())
     folder = run_recipe(
         derived,
         out or Path("runs") / f"{named.name}-seed-{seed}",
@@ -92,3 +80,33 @@ def train(
         parent=named,
     )
     Console().print(f"stock model with its processor in {folder / 'model'}")
+
+
+def shrunk(recipe: "Recipe") -> "Recipe":
+    """Gives a recipe at laptop size, and makes the stand-ins for what it names."""
+    from asvr.recipes.shrink import shrink
+    from asvr.studies.stand_ins import TINY_PARTS, make_stand_ins
+
+    parts = TINY_PARTS.resolve()
+    tiny = shrink(recipe, parts)
+    make_stand_ins([tiny], parts)
+    return tiny
+
+
+def target_changes(recipe: "Recipe", tokenizer: Path | None, cache: Path | None) -> dict[str, str]:
+    """Gives the changes that name a recipe's tokenizer and its cache.
+
+    Raises:
+        ValueError: If one is given and there is no visual loss over codes.
+    """
+    from asvr.recipes.derive import cache_changes, tokenizer_changes
+
+    changes = tokenizer_changes(recipe, tokenizer) if tokenizer else {}
+    changes |= cache_changes(recipe, cache) if cache else {}
+    for option, folder in (("--tokenizer", tokenizer), ("--cache", cache)):
+        if folder is not None and not changes:
+            raise ValueError(
+                f"recipe {recipe.name!r} has no visual loss over codes, so {option} {folder} would change nothing: "
+                "leave it out"
+            )
+    return changes

@@ -19,6 +19,7 @@ from transformers.models.llava.modeling_llava import LlavaMultiModalProjector
 from transformers.models.llava_next.modeling_llava_next import LlavaNextMultiModalProjector
 
 from asvr.models.any_resolution import any_resolution_processor, pinpoints
+from asvr.models.published import grown
 from asvr.models.vision import layer_for_llava, load_input_config, load_input_processor, load_input_tower
 from asvr.models.visual_input import AnyResInput, ContinuousInput, VisualInput
 from asvr.targets.checkpoints import resolve
@@ -58,11 +59,12 @@ def build_vlm(
     # Published weights are half precision, and would train in it if they were loaded as they are.
     text = AutoModelForCausalLM.from_pretrained(resolve(language_model), dtype=torch.float32)
     tower = load_input_tower(vision_tower, visual_input, feature_layer)
-    if len(tokenizer) > text.config.vocab_size:
+    rows = grown(text.config.vocab_size, len(tokenizer))
+    if rows > text.config.vocab_size:
         # New rows are drawn around the mean of the old ones; a run that is begun again must draw the same.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            text.resize_token_embeddings(len(tokenizer), pad_to_multiple_of=64)
+            text.resize_token_embeddings(rows)
     config = _config(text.config, tower.config, tokenizer, feature_layer, visual_input)
     # On the meta device nothing is allocated that is thrown away at once: a 7B model is held once, not twice.
     vlm = empty_vlm(config)
@@ -81,6 +83,7 @@ def outline_vlm(
     """Makes what `build_vlm` makes, without weights (on the meta device), to check a recipe in seconds."""
     tokenizer = _load_tokenizer(language_model)
     text = AutoConfig.from_pretrained(resolve(language_model))
+    text.vocab_size = grown(text.vocab_size, len(tokenizer))
     tower = load_input_config(vision_tower, visual_input, feature_layer)
     config = _config(text, tower, tokenizer, feature_layer, visual_input)
     return empty_vlm(config), _processor(tokenizer, vision_tower, config, visual_input)

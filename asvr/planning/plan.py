@@ -119,8 +119,14 @@ def make_plan(
         given: Conversations of stages, by their names; by default the data sets that the recipe names.
 
     Raises:
-        ValueError: If a model's shape is not known, a part does not fit another, or a batch cannot be cut.
+        ValueError: If a model's shape is not known, a part does not fit another, a batch cannot be cut, or adapters
+            would be sharded.
     """
+    if devices.gpus > 1 and devices.strategy != "ddp" and any(stage.adapter for stage in recipe.stages):
+        raise ValueError(
+            f"recipe {recipe.name!r} trains adapters, which are merged into whole weights: {devices.strategy} shards "
+            "them, so use ddp"
+        )
     given = given or {}
     size = micro_batch or _most_that_fit(recipe, devices, given)
     stages = []

@@ -34,6 +34,7 @@ def markdown(content: Content) -> str:
     lines += ["## What is not the paper's", "", "In every row:", ""]
     lines += [f"* {note}" for note in content["common_notes"]]
     lines += ["", "By row:", "", *(f"{number}. {note}" for number, note in enumerate(content["notes"], start=1)), ""]
+    lines += ["## Made by", "", *(f"* {_environment(each)}" for each in content["made_by"]), ""]
     return "\n".join(lines)
 
 
@@ -48,6 +49,11 @@ def terminal_table(content: Content) -> Group:
         table.add_row(*(Text(cell) for cell in _short_cells(row)))
     claims = [Text(f"• {claim['text']}: {_short_claim(claim)}") for claim in content["claims"]]
     return Group(Text(), title, Text(_basis(content), style="dim"), table, Text(), *claims)
+
+
+def _environment(made_by: Content) -> str:
+    packages = ", ".join(f"{name} {version}" for name, version in made_by["versions"].items())
+    return f"commit {made_by['commit']}, Python {made_by['python']}, {packages}; {made_by['hardware']}"
 
 
 def _basis(content: Content) -> str:

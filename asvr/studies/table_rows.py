@@ -1,12 +1,13 @@
 """The content of a table as plain data: our figures, the paper's beside them, costs, verdicts and footnotes."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from statistics import mean, median
 from typing import Any
 
+from asvr.derive import recipe_hash
 from asvr.evaluation.comparison import Comparison
 from asvr.evaluation.statistics import t_interval
 from asvr.recipes import RECIPES
@@ -15,6 +16,7 @@ from asvr.recipes.tables import Claim, Row, Table
 from asvr.reports.published import PUBLISHED, VERSION, published_average
 from asvr.studies.costs import costs_of
 from asvr.studies.footnotes import deviations, split_common
+from asvr.training.run import PROVENANCE
 
 CONFIDENCE = 0.95
 Pair = tuple[str, str]
@@ -49,7 +51,17 @@ def table_content(
         "claims": [_claim(table, claim, comparisons) for claim in table.claims],
         "common_notes": common,
         "notes": listed,
+        "made_by": _made_by(
+            [out / "arms" / row.recipe / f"seed-{seed}" for row in table.rows for seed in range(seeds)]
+        ),
     }
+
+
+def _made_by(runs: Sequence[Path]) -> list[dict[str, Any]]:
+    """Lists what made the runs: commit, versions and hardware; more than one where they were made apart."""
+    found = [json.loads((run / PROVENANCE).read_text()) for run in runs]
+    kept = [{key: each[key] for key in ("commit", "versions", "python", "hardware")} for each in found]
+    return [each for place, each in enumerate(kept) if each not in kept[:place]]
 
 
 def _row(
@@ -63,6 +75,7 @@ def _row(
     return {
         "label": row.label,
         "recipe": row.recipe,
+        "hash": recipe_hash(recipe),
         "baseline": row.baseline,
         "scores": scores,
         "score": mean(scores),

@@ -58,14 +58,8 @@ def check_inputs(
         feature_layer=recipe.model.feature_layer,
         visual_input=recipe.model.visual_input,
     )
-    check_feature_layer(recipe, vlm)
     stages = [stage for stage in recipe.stages if stage.name in inputs]
-    tower = cache(lambda: fingerprint(load_tower(recipe.model.vision_tower)))
-    check_input_tower(recipe.model.visual_input, tower)
-    for stage in stages:
-        machine.accumulation(stage.optimisation.batch_size)
-        end_token_id(processor, stage.template)
-        check_stage(recipe, stage, vlm, tower, processor)
+    _check_recipe(recipe, stages, vlm, processor, machine)
     faults = {}
     if machine.check_images:
         grid = visual_grid(vlm.config)
@@ -87,6 +81,17 @@ def check_inputs(
         checked[stage.name] = replace(given, tokens=token_report(given.conversations, encode))
         log.info("%s: %s", stage.name, in_words(checked[stage.name].tokens))
     return checked
+
+
+def _check_recipe(recipe: Recipe, stages: Sequence[Stage], vlm: Vlm, processor: VlmProcessor, machine: Machine) -> None:
+    """Checks what can be checked without data."""
+    check_feature_layer(recipe, vlm)
+    tower = cache(lambda: fingerprint(load_tower(recipe.model.vision_tower)))
+    check_input_tower(recipe.model.visual_input, tower)
+    for stage in stages:
+        machine.accumulation(stage.optimisation.batch_size)
+        end_token_id(processor, stage.template)
+        check_stage(recipe, stage, vlm, tower, processor)
 
 
 def check_feature_layer(recipe: Recipe, vlm: Vlm) -> None:

@@ -19,7 +19,7 @@ from asvr.training.provenance import provenance
 from asvr.training.stage import DONE, Machine, StageInputs, run_stage
 
 MACHINE = Machine()
-RUN, SKIPPED = "recipe.json", "skipped.txt"
+RUN, SKIPPED, PROVENANCE = "recipe.json", "skipped.txt", "provenance.json"
 
 
 def run_recipe(
@@ -160,7 +160,7 @@ def claim(out: Path, facts: dict[str, Any], found: dict[str, Any], skipped: Sequ
     if (out / RUN).is_file():
         return
     out.mkdir(parents=True, exist_ok=True)
-    write_whole(out / "provenance.json", json.dumps(found, indent=2) + "\n")
+    write_whole(out / PROVENANCE, json.dumps(found, indent=2) + "\n")
     if skipped:
         # A record that is taken several times is left out once.
         reasons = list(dict.fromkeys(skipped))

@@ -9,7 +9,7 @@ from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, Auto
 from asvr.data.conversation import Conversation, Turn
 from asvr.data.template import encode
 from asvr.data.templates import TEMPLATES
-from asvr.models.build import build_vlm
+from asvr.models.build import build_vlm, outline_vlm
 from asvr.recipes import RECIPES
 from asvr.training.stage import set_template
 from tests.models.families import FAMILIES, write_family
@@ -53,6 +53,10 @@ def test_rows_are_added_where_tokens_need_them_and_never_taken(name: str, famili
         assert len(new) % 64 == 0 and len(new) >= len(processor.tokenizer) > len(old)
     assert vlm.config.text_config.vocab_size == len(new) == len(vlm.lm_head.weight)
     assert (vlm.lm_head.weight is new) == (name == "qwen2.5")
+    outline, _ = outline_vlm(str(families / name), str(parts / "tower"))
+    assert {key: value.shape for key, value in outline.state_dict().items()} == {
+        key: value.shape for key, value in vlm.state_dict().items()
+    }
     # A run that is begun again has the same new rows, and leaves no other random number as it was not.
     before = torch.get_rng_state()
     again, _ = build_vlm(str(families / name), str(parts / "tower"), seed=0)

@@ -122,6 +122,7 @@ def test_explain_says_it_and_writes_it(
         (["asvr-vicuna-7"], "did you mean 'asvr-vicuna-7b'"),
         (["asvr-vicuna-7b", "--set", "model.language_model=no/such"], "the shape of 'no/such' is not known here"),
         (["llava-vicuna-7b", "--tokenizer", "mine"], "would change nothing"),
+        (["asvr-vicuna-7b-lora", "--strategy", "fsdp"], "fsdp shards them, so use ddp"),
         (["llava-vicuna-7b", "--gpus", "3"], "cannot be cut over 3 devices"),
         (["llava-vicuna-7b", "--data", "records.json"], "write STAGE=FILE"),
         (["llava-vicuna-7b", "--data", "middle=records.json"], "no stage 'middle'"),

@@ -95,6 +95,7 @@ CONTENT = {
     ],
     "common_notes": ["precision: fp32 for bf16"],
     "notes": ["tokenizers/siglip-so400m: 4 x 128 codes"],
+    "made_by": [{"commit": "abc", "versions": {"torch": "2.13.0"}, "python": "3.11.7", "hardware": "1 CPU thread(s)"}],
 }
 
 
@@ -107,6 +108,7 @@ def test_markdown_has_rows_claims_and_footnotes() -> None:
     assert "| LLaVA (`llava-vicuna-7b`) | 70.6 [66.0, 75.1] | — | 46.8 | — | 0.25 | — | 25.0 | — |" in page
     assert "| semantic supervision helps | +3.0 | -2.1 [-6.1, +2.0] | not decided here |" in page
     assert "* precision: fp32 for bf16" in page and "1. tokenizers/siglip-so400m: 4 x 128 codes" in page
+    assert "* commit abc, Python 3.11.7, torch 2.13.0; 1 CPU thread(s)" in page
     assert "One seed each" not in page and "One seed each" in markdown({**CONTENT, "seeds": 1})
 
 

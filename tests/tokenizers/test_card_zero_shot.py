@@ -24,7 +24,8 @@ CAPTIONS = ["a red box", "a green box", "a blue box", "a white box"]
 def write_teacher(folder: Path, tower: SiglipVisionModel, words: PreTrainedTokenizerFast, **vision: object) -> Path:
     """A SigLIP checkpoint whose vision half is the tower, unless its sizes are changed."""
     sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
-    text = {**sizes, "vocab_size": len(words), "max_position_embeddings": 16, "projection_size": 32}
+    # Not the number of words: another special token would draw another model.
+    text = {**sizes, "vocab_size": 512, "max_position_embeddings": 16, "projection_size": 32}
     torch.manual_seed(4)
     ids = {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 2}
     config = SiglipConfig(text_config={**text, **ids}, vision_config={**tower.config.to_dict(), **vision})

@@ -67,7 +67,8 @@ def run(names: list[str], parts: Path, rounds: int) -> dict[str, Any]:
 
 
 def show(found: dict[str, Any]) -> None:
-    table = Table("arm", box=None)
+    table = Table(box=None)
+    table.add_column("arm", overflow="fold")
     for heading in ("s/step", "ratio", "head parameters", "GFLOP/step", "ratio"):
         table.add_column(heading, justify="right")
     for name, row in found["arms"].items():

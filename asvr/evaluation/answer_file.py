@@ -2,8 +2,8 @@
 
 import json
 import os
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,11 @@ class Answer:
     Args:
         id: Unique in its file.
         category: Kind of question; empty if the data names none.
-        images: File names of the pictures it is about, relative to the image folder.
+        images: Names of the pictures it is about: files relative to the image folder, or SHA-256 of their contents.
         question: What was put to the model, with `<image>` where a picture was shown.
         answer: The model's words, without its end token, otherwise as generated.
         reference: The right answer.
+        item: A benchmark's row, from which the answer is scored; empty where the reference is enough.
     """
 
     id: str
@@ -30,6 +31,7 @@ class Answer:
     question: str
     answer: str
     reference: str
+    item: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,9 @@ class Header:
         limit: How many of the first questions were put; None for all.
         num_questions: How many answers a complete file has.
         versions: Versions of the software, by name.
+        benchmark: Name of the benchmark; empty for a file of records.
+        protocol: Preset by which it was put; empty for a file of records.
+        left_out: Rows of the data that are not part of the benchmark, by reason.
     """
 
     model: str
@@ -56,6 +61,9 @@ class Header:
     limit: int | None
     num_questions: int
     versions: dict[str, str]
+    benchmark: str = ""
+    protocol: str = ""
+    left_out: dict[str, int] = field(default_factory=dict)
 
 
 def write_header(folder: Path, header: Header) -> None:

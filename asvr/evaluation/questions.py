@@ -1,8 +1,9 @@
 """The questions in a file of records: every answered turn, put alone."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from asvr.data.conversation import IMAGE_MARKER, Conversation
 from asvr.data.dataset import Source, load_source
@@ -15,9 +16,11 @@ class Question:
     Args:
         id: The record's; with `#0`, `#1` and so on where a record has several questions.
         category: The record's.
-        images: File names relative to the image folder, in the order of their markers.
+        images: Names of its pictures in the order of their markers: files relative to the image folder, or SHA-256 of
+            their contents.
         text: With one `<image>` per image.
         reference: The right answer.
+        item: A benchmark's row, without its pictures; empty for a record.
     """
 
     id: str
@@ -25,6 +28,24 @@ class Question:
     images: tuple[str, ...]
     text: str
     reference: str
+    item: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class QuestionSet:
+    """The questions of a benchmark with their pictures, checked and ready to be put.
+
+    Args:
+        questions: In the order of the table.
+        open: Gives the bytes of a picture by its name.
+        left_out: Rows that are not part of the benchmark, by reason.
+        data: Where the table was read: a folder, or a hub id with its revision.
+    """
+
+    questions: tuple[Question, ...]
+    open: Callable[[str], bytes]
+    left_out: dict[str, int]
+    data: str
 
 
 def read_questions(source: Source, *, limit: int | None = None) -> list[Question]:

@@ -15,6 +15,7 @@ from asvr.evaluation.benchmark import (
     Table,
     mark_each,
     percent,
+    picture_group,
 )
 
 SUFFIX = "Answer the question using a single word or phrase."

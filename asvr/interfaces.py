@@ -39,21 +39,27 @@ class TargetEncoder(nn.Module, ABC):
 
 
 class HeadLoss(NamedTuple):
-    """What a head says of each visual token, unreduced.
+    """What a head says of the visual tokens it is given.
 
     Args:
-        per_token: Loss of each visual token, fp32; nats per code for a head over codes.
+        total: Sum of all visual tokens' losses, fp32, to descend.
+        per_token: Loss of each visual token, detached, fp32; nats per code for a head over codes.
         metrics: Further figures per visual token by the name they are logged under, detached, fp32.
     """
 
+    total: Float[Tensor, ""]
     per_token: Float[Tensor, " tokens"]
     metrics: dict[str, Tensor]
 
 
 @runtime_checkable
 class VisualHead(Protocol):
-    """A trained map from hidden states to the loss of reconstructing their targets."""
+    """A trained map from hidden states to the loss of reconstructing their targets.
+
+    Only the sum has a gradient: a head over many classes computes it while the logits are there, and cannot know how
+    each token would be weighted later.
+    """
 
     def __call__(self, hidden: Float[Tensor, "tokens hidden"], target: Shaped[Tensor, "tokens ..."]) -> HeadLoss:
-        """Gives the loss of every visual token; no tokens give empty tensors that still reach every parameter."""
+        """Gives the loss of every visual token; no tokens give zero, which still reaches every parameter."""
         ...

@@ -11,7 +11,7 @@ from transformers import LlavaNextConfig, PreTrainedModel
 from transformers.models.llava_next.modeling_llava_next import image_size_to_num_patches
 
 from asvr.interfaces import HeadLoss, TargetEncoder, VisualHead
-from asvr.losses import linear_cross_entropy
+from asvr.losses import ClassifierLoss, linear_cross_entropy
 
 Alignment = Literal["next", "same"]
 """Which hidden state reconstructs a visual token: `"next"`, the one before it (the paper's Eq. 2, next-token
@@ -116,20 +116,20 @@ class Objective(nn.Module):
         """
         num_items = num_items or count_items(labels, visual_mask)
         states = self._states(inputs)
-        per_token, row = self._text_loss(states[-1], labels)
-        text = per_token.sum() / num_items["text"].clamp(min=1)
+        scored, row = self._text_loss(states[-1], labels)
+        text = scored.total / num_items["text"].clamp(min=1)
         total, terms = text, {"loss_text": text.detach()}
-        rows = {"loss_text": _by_row(per_token, row, len(labels))}
+        rows = {"loss_text": _by_row(scored.loss, row, len(labels))}
         attention_mask = inputs.get("attention_mask")
         predictors = align(visual_mask, self.alignment, attention_mask) if self.supervision else visual_mask
         row, scale = predictors.nonzero()[:, 0], 1 / num_items["visual"].clamp(min=1)
         for name, term in self.terms():
-            scored: HeadLoss = term(states[term.layer][predictors], targets.get(name), target_index)
-            loss = scored.per_token.sum() * scale
+            head_loss: HeadLoss = term(states[term.layer][predictors], targets.get(name), target_index)
+            loss = head_loss.total * scale
             total = total + term.weight * loss
             terms[f"loss_{name}"] = loss.detach()
-            terms |= {f"{name}_{figure}": values.sum() * scale for figure, values in scored.metrics.items()}
-            rows[f"loss_{name}"] = _by_row(scored.per_token, row, len(labels))
+            terms |= {f"{name}_{figure}": values.sum() * scale for figure, values in head_loss.metrics.items()}
+            rows[f"loss_{name}"] = _by_row(head_loss.per_token, row, len(labels))
         if self.training and "pixel_values" not in inputs:
             total = total + self._touch_vision()
         return {"loss": total, **terms, **({"rows": rows} if by_row else {})}
@@ -150,14 +150,14 @@ class Objective(nn.Module):
 
     def _text_loss(
         self, states: Float[Tensor, "batch length hidden"], labels: Int[Tensor, "batch length"]
-    ) -> tuple[Float[Tensor, " supervised"], Int[Tensor, " supervised"]]:
-        """Gives the cross-entropy of each supervised token, and its row; logits exist at those alone."""
+    ) -> tuple[ClassifierLoss, Int[Tensor, " supervised"]]:
+        """Gives the cross-entropy of the supervised tokens, and the row of each; logits exist at those alone."""
         labels = F.pad(labels[:, 1:], (0, 1), value=-100)
         supervised = labels != -100
         classifier = self.vlm.get_output_embeddings()
         assert isinstance(classifier, nn.Linear)
         scored = linear_cross_entropy(states[supervised], classifier.weight, labels[supervised], bias=classifier.bias)
-        return scored.loss, supervised.nonzero()[:, 0]
+        return scored, supervised.nonzero()[:, 0]
 
     def _touch_vision(self) -> Float[Tensor, ""]:
         """Runs a blank image for a loss of exactly zero, so that every rank reaches the same parameters on every step.
@@ -182,7 +182,7 @@ def blank_image(vlm: PreTrainedModel) -> dict[str, Tensor]:
 
 
 def _by_row(per_token: Float[Tensor, " tokens"], row: Int[Tensor, " tokens"], num_rows: int) -> Float[Tensor, " rows"]:
-    return per_token.new_zeros(num_rows).index_add(0, row, per_token.detach())
+    return per_token.new_zeros(num_rows).index_add(0, row, per_token)
 
 
 def count_items(labels: Int[Tensor, "batch length"], visual_mask: Bool[Tensor, "batch length"]) -> dict[str, Tensor]:

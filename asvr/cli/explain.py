@@ -226,7 +226,7 @@ def _launch(console: Console, plan: "Plan", line: str, folders: list[str]) -> No
     console.print(
         "(b) 2 per weight of a matrix and token, 4 s d a layer and token for attention over s tokens d wide, all "
         "pairs; backward the same for what goes in and for weights that train, twice for attention; again: "
-        "gradient checkpointing and chunked logits. Frozen towers are counted by running them without data.\n"
+        "gradient checkpointing. Frozen towers are counted by running them without data.\n"
         "(c) Weights and AdamW in fp32 whatever the arithmetic (zero2, zero3: bf16 and an fp32 copy). Kept: what "
         "autograd keeps, counted by running a layer and the heads without data. Estimated, not measured on a GPU.",
         style="dim",

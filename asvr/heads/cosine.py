@@ -28,7 +28,7 @@ class CosineHead(nn.Module):
     def forward(self, hidden: Float[Tensor, "tokens hidden"], target: Float[Tensor, "tokens channels"]) -> HeadLoss:
         """Scores each visual token; metric `cosine`."""
         cosine = F.cosine_similarity(self.projector(hidden).float(), target.float(), dim=-1)
-        return HeadLoss(1 - cosine, {"cosine": cosine.detach()})
+        return HeadLoss((1 - cosine).sum(), 1 - cosine.detach(), {"cosine": cosine.detach()})
 
     def flops_per_token(self) -> float:
         """Counts the forward FLOPs of one visual token, two per multiplication with its addition."""

@@ -47,7 +47,8 @@ class DenoisingHead(nn.Module):
         little = step[:, None] < NUM_STEPS // 2
         parts = {"loss_little_noise": errors * little, "loss_much_noise": errors * ~little}
         metrics = {name: 2 * self._mean_over_draws(part).detach() for name, part in parts.items()}
-        return HeadLoss(self._mean_over_draws(errors), metrics)
+        per_token = self._mean_over_draws(errors)
+        return HeadLoss(per_token.sum(), per_token.detach(), metrics)
 
     def errors(
         self,

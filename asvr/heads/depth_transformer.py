@@ -67,9 +67,9 @@ class DepthTransformer(nn.Module):
                 linear_cross_entropy(states[:, depth], classifier.weight, target[:, depth], bias=classifier.bias)
             )
         losses = torch.stack([each.loss for each in scored])
-        metrics = {f"loss_depth_{depth}": loss.detach() for depth, loss in enumerate(losses)}
+        metrics = {f"loss_depth_{depth}": loss for depth, loss in enumerate(losses)}
         metrics |= {f"accuracy_depth_{depth}": each.correct.float() for depth, each in enumerate(scored)}
-        return HeadLoss(losses.mean(0), metrics)
+        return HeadLoss(torch.stack([each.total for each in scored]).mean(), losses.mean(0), metrics)
 
     def states(
         self, hidden: Float[Tensor, "tokens hidden"], codes: Int[Tensor, "tokens known"]

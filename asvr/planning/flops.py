@@ -7,8 +7,8 @@ gradients pass is counted by formula. Per token, with W the weights of a part's 
   together. It is counted over all pairs of tokens, as it is computed where no kernel leaves out the masked half.
 * backward: 2 W for the gradient of what goes in, 2 W more for the gradients of weights that train, and twice the
   forward of attention.
-* again, with gradient checkpointing: the forward but for each layer's last matrix, whose result nobody needs; and
-  logits, where they are scored in more than one chunk (`asvr.losses`).
+* again, with gradient checkpointing: the forward but for each layer's last matrix, whose result nobody needs. Logits
+  are never computed twice (`asvr.losses`).
 
 Norms, activations, softmaxes, embeddings and the optimiser are left out: under 1 % at real size.
 """
@@ -25,7 +25,6 @@ from asvr.heads.cosine import CosineHead
 from asvr.heads.denoising import DenoisingHead
 from asvr.heads.depth_transformer import DepthTransformer
 from asvr.interfaces import TargetEncoder
-from asvr.losses import MAX_LOGITS
 from asvr.models.build import Vlm
 from asvr.models.discrete_input import DiscreteTower
 from asvr.recipes.supervision import CodesSpec, TargetSpec
@@ -97,26 +96,19 @@ def projector_flops(vlm: Vlm, features: float) -> Flops:
     return Flops(2.0 * weights * features, 2.0 * (trained + passed) * features)
 
 
-def classifier_flops(vlm: Vlm, supervised: float, *, micro_batch: int) -> Flops:
+def classifier_flops(vlm: Vlm, supervised: float) -> Flops:
     """Counts the text classifier on so many supervised tokens of a conversation."""
     classifier = vlm.get_output_embeddings()
     assert isinstance(classifier, nn.Linear)
-    weight, rows = classifier.weight, classifier.out_features
-    once = 2.0 * weight.numel() * supervised
+    once = 2.0 * classifier.weight.numel() * supervised
     reached = any(parameter.requires_grad for parameter in vlm.parameters())
-    chunked = supervised * micro_batch > MAX_LOGITS // rows
-    return Flops(once, once * (int(reached) + int(weight.requires_grad)), once * chunked)
+    return Flops(once, once * (int(reached) + int(classifier.weight.requires_grad)))
 
 
-def head_flops(head: Head, tokens: float, *, micro_batch: int) -> Flops:
+def head_flops(head: Head, tokens: float) -> Flops:
     """Counts a visual head on so many visual tokens of a conversation; its backward pass as twice its forward pass."""
     once = head.flops_per_token() * tokens
-    again = 0.0
-    if isinstance(head, DepthTransformer):
-        logits = [classifier.weight for classifier in head.classifiers if isinstance(classifier, nn.Linear)]
-        chunked = tokens * micro_batch > MAX_LOGITS // len(logits[0])
-        again = 2.0 * sum(weight.numel() for weight in logits) * tokens * chunked
-    return Flops(once, 2 * once, again)
+    return Flops(once, 2 * once)
 
 
 def tower_flops(vlm: Vlm) -> float:

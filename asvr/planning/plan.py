@@ -141,7 +141,7 @@ def make_plan(
                 rates=tuple(rates(stage, objective)),
                 lengths=lengths,
                 batches=batches,
-                flops=stage_flops(stage, objective, lengths, micro_batch=batches.micro_batch),
+                flops=stage_flops(stage, objective, lengths),
                 memory=stage_memory(recipe, stage, objective, lengths, batches, strategy=devices.strategy),
             )
         )

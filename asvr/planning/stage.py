@@ -26,14 +26,13 @@ from asvr.recipes.spec import Recipe, Stage
 from asvr.training.adapter import adapted_layers
 
 
-def stage_flops(stage: Stage, objective: Objective, lengths: Lengths, *, micro_batch: int) -> dict[str, Flops]:
+def stage_flops(stage: Stage, objective: Objective, lengths: Lengths) -> dict[str, Flops]:
     """Counts the floating-point operations of one conversation and of the unlabelled pictures that ride along.
 
     Args:
         stage: A stage of a recipe.
         objective: Its outline.
         lengths: Its average conversation.
-        micro_batch: Conversations per device and forward pass.
 
     Returns:
         By part of the objective.
@@ -51,14 +50,14 @@ def stage_flops(stage: Stage, objective: Objective, lengths: Lengths, *, micro_b
         "vision tower": Flops(tower_flops(vlm) * crops),
         "projector": projector_flops(vlm, crops * positions),
         "language model": blocks + alone,
-        "text classifier": classifier_flops(vlm, lengths.supervised, micro_batch=micro_batch),
+        "text classifier": classifier_flops(vlm, lengths.supervised),
     }
     for name, term in objective.terms():
         head = term.head
         assert isinstance(head, Head)
         made = target_flops(stage.supervision[name].target, term.target)
         costs[f"target {name}"] = Flops(made * crops) if made else NOTHING
-        costs[f"head {name}"] = head_flops(head, pictures * lengths.shown, micro_batch=micro_batch)
+        costs[f"head {name}"] = head_flops(head, pictures * lengths.shown)
     return costs
 
 

@@ -120,7 +120,9 @@ def test_the_loss_is_the_mean_over_draws_and_its_halves_average_to_it() -> None:
 def test_the_condition_gets_a_gradient_and_pictures_do_not_mix() -> None:
     ours = head()
     hidden = torch.randn(12, HIDDEN, requires_grad=True)
-    ours(hidden, torch.randn(12, CHANNELS)).per_token[:6].sum().backward()
+    step, noise = torch.tensor([100, 900]), torch.randn(2, 6, CHANNELS)
+    ours.repeats = 1
+    ours.errors(hidden, torch.randn(12, CHANNELS), step, noise)[0].sum().backward()
     assert hidden.grad is not None and hidden.grad[:6].all() and not hidden.grad[6:].any()
 
 
@@ -128,7 +130,7 @@ def test_no_pictures_reach_every_parameter() -> None:
     ours = head()
     scored = ours(torch.empty(0, HIDDEN), torch.empty(0, CHANNELS))
     assert scored.per_token.shape == (0,) and all(each.shape == (0,) for each in scored.metrics.values())
-    scored.per_token.sum().backward()
+    scored.total.backward()
     for name, parameter in ours.named_parameters():
         assert parameter.grad is not None and not parameter.grad.any(), name
 

@@ -138,6 +138,7 @@ class Table:
         images: Columns whose pictures are shown, in order; a column that is missing or empty in a row shows none.
         pictures: The table that holds the pictures, if it is another one; `images` is then empty.
         files: Gives a row's picture files, relative to the data set's folder, where the table names none.
+        nested: Columns that hold lists or structures; in a TSV or CSV file their cells are JSON.
     """
 
     hub: str
@@ -149,6 +150,7 @@ class Table:
     images: tuple[str, ...] = ("image",)
     pictures: Pictures | None = None
     files: Callable[[Item], tuple[str, ...]] | None = None
+    nested: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,12 @@
 """Marks added up by group, and the ratios and metrics that follow from them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
-from asvr.evaluation.benchmark import Mark, Protocol
+from asvr.evaluation.benchmark import Mark, Protocol, Ratios
 
 
 class Sums(NamedTuple):
@@ -56,9 +56,16 @@ def measure(
     protocol: Protocol, metric: str, ratios: Mapping[str, Float[np.ndarray, "*some"]]
 ) -> Float[np.ndarray, "*some"]:
     """Gives a metric in percent; NaN where a ratio that it needs was not counted."""
+    return apply(protocol.metrics[metric], ratios)
+
+
+def apply(
+    metric: Callable[[Ratios], Float[np.ndarray, "..."]], ratios: Mapping[str, Float[np.ndarray, "*some"]]
+) -> Float[np.ndarray, "*some"]:
+    """Gives a metric, as `measure` does, from its function."""
     shape = next(iter(ratios.values())).shape if ratios else ()
     missing = np.full(shape, np.nan)
-    return np.asarray(protocol.metrics[metric](_Known(ratios, missing)))
+    return np.asarray(metric(_Known(ratios, missing)))
 
 
 class _Known(dict[str, np.ndarray]):

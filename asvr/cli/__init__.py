@@ -10,6 +10,7 @@ from rich.highlighter import NullHighlighter
 from rich.logging import RichHandler
 from rich.markup import escape
 
+from asvr.cli.benchmarks import benchmarks
 from asvr.cli.compare import compare
 from asvr.cli.data import app as data
 from asvr.cli.demo import demo
@@ -35,6 +36,7 @@ app.command()(explain)
 app.command()(train)
 app.command()(study)
 app.command()(reproduce)
+app.command()(benchmarks)
 app.command()(evaluate)
 app.command()(compare)
 app.add_typer(data, name="data")

@@ -92,12 +92,14 @@ def _alone(text: str, num_shown: int) -> tuple[str, int]:
     return earlier + text, num_shown + text.count(IMAGE_MARKER)
 
 
-def make_batches(questions: Sequence[Question], lengths: Sequence[int], *, batch_size: int) -> list[list[int]]:
+def make_batches(
+    questions: Sequence[Question], lengths: Sequence[int] | Sequence[tuple[int, int]], *, batch_size: int
+) -> list[list[int]]:
     """Puts questions of similar length, and among those the ones about the same pictures, into the same batch.
 
     Args:
         questions: What is asked.
-        lengths: Length of each prompt, in tokens.
+        lengths: Length of each prompt, in tokens; or a pair that sorts the prompts by length.
         batch_size: Questions in a batch; the last one may have fewer.
 
     Returns:

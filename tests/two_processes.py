@@ -9,9 +9,14 @@ ROOT = Path(__file__).parents[1]
 
 
 def run_on_two(module: str, *arguments: Path) -> None:
+    done = launch_on_two(module, *arguments)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+def launch_on_two(module: str, *arguments: Path) -> subprocess.CompletedProcess[str]:
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", module]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run(
+    return subprocess.run(
         [*launch, *map(str, arguments)],
         cwd=ROOT,
         env=environment,
@@ -20,4 +25,3 @@ def run_on_two(module: str, *arguments: Path) -> None:
         timeout=120,
         check=False,
     )
-    assert done.returncode == 0, done.stderr[-3000:]

@@ -13,7 +13,7 @@ from asvr.data.dataset import Source
 from asvr.data.images import ImagePreparation
 from asvr.data.template import encode_prompt
 from asvr.evaluation.answer_file import Answer, append_answers
-from asvr.evaluation.greedy import GreedyModel, load_image_preparation, load_tokenizer
+from asvr.evaluation.greedy import GreedyModel, load_image_preparation, load_tokenizer, pad_prompts
 from asvr.evaluation.questions import Question, make_batches, read_questions
 from asvr.evaluation.resume import begin_or_resume, make_header
 from asvr.models.grids import file_layout
@@ -69,12 +69,20 @@ def answer_questions(
     pending = [batch for batch in batches if any(questions[index].id not in answered for index in batch)]
     if not pending:
         return
-    model = GreedyModel(model_folder, tokenizer, max_new_tokens=max_new_tokens, device=torch.device(device))
+    model = GreedyModel(model_folder, device=torch.device(device))
     prepare = load_image_preparation(model_folder, cache_bytes=CACHE_BYTES)
     for batch in track(pending, description=f"Answering {data.stem}"):
         asked = [questions[index] for index in batch]
-        texts = model([prompts[index] for index in batch], list(_open_images(asked, images or Path(), prepare)))
-        answers = (_answer(question, text) for question, text in zip(asked, texts, strict=True))
+        inputs = pad_prompts(
+            [prompts[index] for index in batch],
+            list(_open_images(asked, images or Path(), prepare)),
+            pad_token_id=model.ends[0],
+        )
+        texts = [
+            str(tokenizer.decode(ids, clean_up_tokenization_spaces=False))
+            for ids in model(inputs, max_new_tokens=max_new_tokens)
+        ]
+        answers = (Answer.to(question, text) for question, text in zip(asked, texts, strict=True))
         append_answers(out, [answer for answer in answers if answer.id not in answered])
 
 
@@ -102,14 +110,3 @@ def _open_images(questions: Sequence[Question], folder: Path, prepare: ImagePrep
     for question in questions:
         for name in question.images:
             yield prepare(folder / name, record=question.id).inputs
-
-
-def _answer(question: Question, text: str) -> Answer:
-    return Answer(
-        id=question.id,
-        category=question.category,
-        images=question.images,
-        question=question.text,
-        answer=text,
-        reference=question.reference,
-    )

@@ -10,6 +10,7 @@ from jaxtyping import Int
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from transformers import (
+    MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
     AutoConfig,
     AutoImageProcessor,
     AutoModelForImageTextToText,
@@ -54,25 +55,22 @@ def load_image_preparation(folder: Path, *, cache_bytes: int) -> ImagePreparatio
 class GreedyModel:
     """A saved model that answers with the likeliest token at every step.
 
-    The model keeps the dtype it was saved in. What it was saved with for sampling, such as a temperature or a
-    repetition penalty, is not used.
+    What the model was saved with for sampling, such as a temperature or a repetition penalty, is not used.
 
     Args:
         folder: Where the model is.
-        tokenizer: The model's, with a padding token.
-        max_new_tokens: Longest answer, in tokens.
         device: Where it runs.
+        dtype: Of its weights; None keeps the one they were saved in.
 
     Raises:
-        ValueError: If the model's generation config does not say where an answer ends.
+        ValueError: If it is no vision-language model that writes on from its prompt, or its generation config does not
+            say where an answer ends.
     """
 
-    def __init__(
-        self, folder: Path, tokenizer: PreTrainedTokenizerBase, *, max_new_tokens: int, device: torch.device
-    ) -> None:
-        self.model: Any = AutoModelForImageTextToText.from_pretrained(folder).eval()
+    def __init__(self, folder: Path, *, device: torch.device, dtype: torch.dtype | None = None) -> None:
+        _check_kind(folder)
+        self.model: Any = AutoModelForImageTextToText.from_pretrained(folder, dtype=dtype or "auto").eval()
         self.model.to(device)
-        self.tokenizer = tokenizer
         ends = self.model.generation_config.eos_token_id
         if ends is None:
             raise ValueError(
@@ -80,39 +78,63 @@ class GreedyModel:
                 "token of the chat template in generation_config.json."
             )
         self.ends: list[int] = ends if isinstance(ends, list) else [ends]
-        self.config = GenerationConfig(
-            do_sample=False,
-            max_new_tokens=max_new_tokens,
-            eos_token_id=self.ends,
-            pad_token_id=tokenizer.pad_token_id,
-        )
-        self.model.generation_config = self.config
 
     @torch.inference_mode()
-    def __call__(self, prompts: Sequence[Int[Tensor, " _"]], images: Sequence[Mapping[str, Tensor]]) -> list[str]:
+    def __call__(self, inputs: Mapping[str, Tensor], *, max_new_tokens: int) -> list[list[int]]:
         """Answers a batch of prompts, padded on the left so that each answer follows its own prompt.
 
         Args:
-            prompts: Ids with the visual tokens in place.
-            images: The model's inputs of each image of all prompts, in reading order.
+            inputs: What the model takes, by name: `input_ids` and `attention_mask`, both `(prompts, length)`, and what
+                belongs to the pictures.
+            max_new_tokens: Longest answer, in tokens.
 
         Returns:
-            For each prompt the text before the first end token, special tokens and white space as they came.
+            For each prompt the ids before the first end token.
         """
-        # Which id stands at masked positions makes no difference, as long as it is not the image token's.
-        input_ids = pad_sequence(list(prompts), batch_first=True, padding_value=self.ends[0], padding_side="left")
-        longest = input_ids.shape[1]
-        lengths = torch.tensor([len(prompt) for prompt in prompts])
-        inputs = {
-            "input_ids": input_ids,
-            "attention_mask": (torch.arange(longest) >= longest - lengths[:, None]).long(),
-        }
-        if images:
-            inputs |= batch_inputs(images)
-            inputs["pixel_values"] = inputs["pixel_values"].to(self.model.dtype)
-        generated = self.model.generate(**{name: tensor.to(self.model.device) for name, tensor in inputs.items()})
-        return [self._text(ids) for ids in generated[:, longest:].tolist()]
+        self.model.generation_config = GenerationConfig(
+            do_sample=False, max_new_tokens=max_new_tokens, eos_token_id=self.ends, pad_token_id=self.ends[0]
+        )
+        moved = {name: tensor.to(self.model.device) for name, tensor in inputs.items()}
+        cast = {name: _cast(tensor, self.model.dtype) for name, tensor in moved.items()}
+        generated = self.model.generate(**cast)
+        return [self._until_end(ids) for ids in generated[:, inputs["input_ids"].shape[1] :].tolist()]
 
-    def _text(self, ids: list[int]) -> str:
-        end = next((place for place, token in enumerate(ids) if token in self.ends), len(ids))
-        return str(self.tokenizer.decode(ids[:end], clean_up_tokenization_spaces=False))
+    def _until_end(self, ids: list[int]) -> list[int]:
+        return ids[: next((place for place, token in enumerate(ids) if token in self.ends), len(ids))]
+
+
+def pad_prompts(
+    prompts: Sequence[Int[Tensor, " _"]], images: Sequence[Mapping[str, Tensor]], *, pad_token_id: int
+) -> dict[str, Tensor]:
+    """Makes the inputs of a batch from its prompts.
+
+    Args:
+        prompts: Ids with the visual tokens in place.
+        images: The model's inputs of each image of all prompts, in reading order.
+        pad_token_id: Stands at masked positions. Which it is makes no difference, as long as it is not the image's.
+    """
+    longest = max(len(prompt) for prompt in prompts)
+    lengths = torch.tensor([len(prompt) for prompt in prompts])
+    inputs = {
+        "input_ids": pad_sequence(list(prompts), batch_first=True, padding_value=pad_token_id, padding_side="left"),
+        "attention_mask": (torch.arange(longest) >= longest - lengths[:, None]).long(),
+    }
+    return inputs | (batch_inputs(images) if images else {})
+
+
+def _check_kind(folder: Path) -> None:
+    config = AutoConfig.from_pretrained(folder)
+    if type(config) not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
+        raise ValueError(
+            f"{folder}: a {config.model_type!r} model is not one that transformers loads as a vision-language model "
+            "(AutoModelForImageTextToText). Give another one."
+        )
+    if config.is_encoder_decoder:
+        raise ValueError(
+            f"{folder}: a {config.model_type!r} model reads its prompt with an encoder. Give a model that writes on "
+            "from its prompt (a decoder)."
+        )
+
+
+def _cast(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    return tensor.to(dtype) if tensor.is_floating_point() else tensor

@@ -1,83 +1,103 @@
-"""`asvr compare`: is one recipe better than another, on answers that are already there?"""
+"""`asvr compare`: is one model better than another, on answers that are already there?"""
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+
+from asvr.cli.compare_table import explain_columns, show_benchmarks, show_records, show_what_differs
 
 if TYPE_CHECKING:
-    from asvr.evaluation.comparison import Comparison, Difference, Interval
+    from asvr.evaluation.comparison import Comparison
+
+Runs = Annotated[
+    list[Path],
+    typer.Argument(
+        help="Two folders or more, the baseline's first: each of results, of a run with its evaluation/, or of "
+        "seed-* runs."
+    ),
+]
+DataRoot = Annotated[
+    Path | None,
+    typer.Option(
+        help="Where --show finds pictures: a folder with a folder per benchmark, or with --on the images' "
+        r"\[default: benchmarks-data, or images beside the records]."
+    ),
+]
 
 
 def compare(
-    runs: Annotated[
-        list[Path],
-        typer.Argument(help="Two folders or more, each of seed-* runs or one run; the first is the baseline."),
-    ],
-    on: Annotated[str, typer.Option(help="Name of the evaluation: the folder under evaluation/ in each run.")],
+    runs: Runs,
+    on: Annotated[
+        str | None,
+        typer.Option(
+            help="Compare answers to this file of records, the folder under evaluation/, by kind of question."
+        ),
+    ] = None,
     resamples: Annotated[int, typer.Option(help="Draws of the bootstrap.")] = 10_000,
     out: Annotated[Path | None, typer.Option(help="Also write the comparison to this JSON file.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Also write it, with figures, to this HTML file.")] = None,
+    show: Annotated[
+        Path | None, typer.Option(help="Also write the questions answered differently, with pictures, to an HTML file.")
+    ] = None,
+    show_limit: Annotated[int, typer.Option(min=1, help="Most questions of a benchmark that --show shows.")] = 100,
+    data_root: DataRoot = None,
 ) -> None:
-    """Compares recipes with the first of them, and says in words what may be concluded."""
-    from asvr.evaluation.arms import load_arms
-    from asvr.evaluation.compare import compare_all
-    from asvr.evaluation.comparison import write_comparisons
+    """Compares results on benchmarks, or answers to records, and says in words what may be concluded."""
+    from asvr.evaluation.comparison import to_content, write_comparisons
 
     if len(runs) < 2:
         raise ValueError(f"{len(runs)} folder is given, but a comparison takes two or more, the baseline's first.")
-    baseline, *others = load_arms(runs, on=on)
-    comparisons = compare_all(baseline, others, resamples=resamples)
     console = Console()
-    for comparison in comparisons:
-        console.print(_table(comparison, title=f"{comparison.arm} beside {comparison.baseline} on {on}"))
-        console.print(
-            f"On average over kinds of question: {comparison.average.verdict}\n", markup=False, soft_wrap=True
-        )
+    if on is None:
+        comparisons, about = _compare_benchmarks(console, runs, resamples)
+    else:
+        comparisons, about = _compare_records(console, runs, on, resamples)
+    explain_columns(console)
     if out is not None:
-        about = {
-            "evaluation": on,
-            "prompt_hash": baseline.prompt_hash,
-            "resamples": resamples,
-            "runs": {arm.name: str(path.resolve()) for arm, path in zip((baseline, *others), runs, strict=True)},
-            "seeds": list(baseline.runs),
-        }
         write_comparisons(out, comparisons, about=about)
         console.print(f"Written to {out}", soft_wrap=True)
+    if html is not None:
+        from asvr.reports.comparison_page import write_comparison_page
+
+        write_comparison_page(html, to_content(comparisons, about=about))
+        console.print(f"Page written to {html}", soft_wrap=True)
+    if show is not None:
+        from asvr.cli.compare_pages import show_differing
+
+        show_differing(show, runs, on=on, data_root=data_root, limit=show_limit)
+        console.print(f"Differing answers written to {show}", soft_wrap=True)
 
 
-def _table(comparison: "Comparison", *, title: str) -> Table:
-    table = Table(
-        "kind of question",
-        "questions",
-        f"{escape(comparison.baseline)}, %",
-        f"{escape(comparison.arm)}, %",
-        "difference",
-        "95 % over questions",
-        "95 % over seeds",
-        "p (Holm)",
-        title=escape(title),
-    )
-    for name, difference in comparison.categories.items():
-        table.add_row(escape(name), *_cells(difference))
-    table.add_section()
-    table.add_row("average of kinds", *_cells(comparison.average))
-    table.add_row("all questions", *_cells(comparison.overall))
-    return table
+def _compare_benchmarks(
+    console: Console, runs: list[Path], resamples: int
+) -> tuple[list["Comparison"], dict[str, Any]]:
+    from asvr.evaluation.suite_arms import describe, load_suite
+    from asvr.evaluation.suite_compare import compare_suite
+
+    suite = load_suite(runs)
+    comparisons, unmeasured = compare_suite(suite, resamples=resamples)
+    for comparison in comparisons:
+        show_benchmarks(console, comparison)
+    show_what_differs(console, suite, unmeasured)
+    return comparisons, {**describe(suite), "unmeasured": list(unmeasured), "resamples": resamples}
 
 
-def _cells(difference: "Difference") -> Iterator[str]:
-    yield str(difference.num_questions)
-    yield f"{difference.baseline:.1f}"
-    yield f"{difference.accuracy:.1f}"
-    yield f"{difference.difference:+.1f}"
-    yield _interval(difference.question_interval)
-    yield _interval(difference.seed_interval) if difference.seed_interval else "one seed"
-    yield f"{difference.adjusted_p:.4f}"
+def _compare_records(
+    console: Console, runs: list[Path], on: str, resamples: int
+) -> tuple[list["Comparison"], dict[str, Any]]:
+    from asvr.evaluation.arms import load_arms
+    from asvr.evaluation.compare import compare_all
 
-
-def _interval(interval: "Interval") -> str:
-    return escape(f"[{interval[0]:+.1f}, {interval[1]:+.1f}]")
+    baseline, *others = load_arms(runs, on=on)
+    comparisons = compare_all(baseline, others, resamples=resamples)
+    for comparison in comparisons:
+        show_records(console, comparison, on=on)
+    return comparisons, {
+        "evaluation": on,
+        "prompt_hash": baseline.prompt_hash,
+        "resamples": resamples,
+        "runs": {arm.name: str(path.resolve()) for arm, path in zip((baseline, *others), runs, strict=True)},
+        "seeds": list(baseline.runs),
+    }

@@ -1,21 +1,15 @@
-"""Is one arm better than another? Differences with intervals over questions and over seeds."""
+"""Is one arm better than another? Answers to records, compared by category, with intervals over questions and seeds."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-import numpy as np
-from jaxtyping import Float
-
 from asvr.evaluation.arms import Arm, check_comparable
+from asvr.evaluation.benchmark import percent
 from asvr.evaluation.comparison import Comparison, Difference, put_in_words
-from asvr.evaluation.statistics import bootstrap, bootstrap_p, holm, percentile_interval, t_interval
-from asvr.evaluation.tally import tally
-
-MIN_GROUPS = 10
-"""Fewest groups of questions from which an interval is drawn; a bootstrap over fewer is far too sure of itself."""
-
-_DECIMALS = 9
-"""Differences, in points, are rounded here, so that sums in another order do not turn a zero into 1e-15."""
+from asvr.evaluation.figures import average, difference_of, resample
+from asvr.evaluation.statistics import holm
+from asvr.evaluation.sums import Sums, add_up
+from asvr.evaluation.tally import EVERY, mark_records, tally
 
 
 def compare(a: Arm, b: Arm, *, resamples: int = 10_000, seed: int = 0, confidence: float = 0.95) -> Comparison:
@@ -29,34 +23,66 @@ def compare_all(
     """Compares several arms with a baseline.
 
     An arm is called better or worse only if every interval excludes zero (over questions, and with several seeds over
-    seeds) and the p-value is still below the level after Holm's correction. The correction counts the arms of the
-    table for the average and for the overall figure, and arms times categories for the categories.
+    seeds) and the p-value is still below the level after Holm's correction; see `conclude`.
 
     Args:
         baseline: What the others are compared with.
         others: Arms that answered the same questions with the same seeds.
         resamples: Draws of the bootstrap.
-        seed: Decides the draws; they are the same for every arm.
+        seed: Decides the draws.
         confidence: Of the intervals; one minus it is the level of the tests.
 
     Raises:
         ValueError: If the arms cannot be compared, or a number is out of range.
     """
+    check_settings(resamples, confidence)
+    for arm in others:
+        check_comparable(baseline, arm)
+    sums = _sums(baseline)
+    return conclude(
+        [_compare(baseline.name, sums, arm, resamples=resamples, seed=seed, confidence=confidence) for arm in others],
+        confidence=confidence,
+    )
+
+
+def check_settings(resamples: int, confidence: float) -> None:
+    """Refuses numbers that give no interval.
+
+    Raises:
+        ValueError: If there are fewer than 100 resamples, or the confidence is not from 0.5 up to 1.
+    """
     if resamples < 100 or not 0.5 <= confidence < 1:
         raise ValueError(
             f"{resamples} resamples with confidence {confidence} give no interval. Use at least 100, and 0.5 up to 1."
         )
-    raw = [_compare(baseline, arm, resamples=resamples, seed=seed, confidence=confidence) for arm in others]
-    averages = _adjust([item.average for item in raw])
-    overalls = _adjust([item.overall for item in raw])
-    by_category = iter(_adjust([difference for item in raw for difference in item.categories.values()]))
+
+
+def conclude(comparisons: Sequence[Comparison], *, confidence: float) -> list[Comparison]:
+    """Corrects the p-values of a table, after Holm, and fills in the verdicts.
+
+    The correction counts the arms of the table for the average, for the overall figure and for each average with one
+    benchmark left out, and arms times categories for the categories.
+
+    Args:
+        comparisons: The table's, all with the same baseline.
+        confidence: Of the intervals.
+    """
+    averages = _adjust([each.average for each in comparisons])
+    overalls = iter(_adjust([each.overall for each in comparisons if each.overall]))
+    categories = iter(_adjust([one for each in comparisons for one in each.categories.values()]))
+    names = dict.fromkeys(name for each in comparisons for name in each.leave_one_out)
+    left_out = {name: iter(_adjust([each.leave_one_out[name] for each in comparisons])) for name in names}
     adjusted = [
         replace(
-            item, average=average, overall=overall, categories={name: next(by_category) for name in item.categories}
+            each,
+            average=mean,
+            overall=next(overalls) if each.overall else None,
+            categories={name: next(categories) for name in each.categories},
+            leave_one_out={name: next(left_out[name]) for name in each.leave_one_out},
         )
-        for item, average, overall in zip(raw, averages, overalls, strict=True)
+        for each, mean in zip(comparisons, averages, strict=True)
     ]
-    return [put_in_words(item, level=1 - confidence) for item in adjusted]
+    return [put_in_words(each, level=1 - confidence) for each in adjusted]
 
 
 def _adjust(differences: Sequence[Difference]) -> list[Difference]:
@@ -64,60 +90,27 @@ def _adjust(differences: Sequence[Difference]) -> list[Difference]:
     return [replace(difference, adjusted_p=p) for difference, p in zip(differences, adjusted, strict=True)]
 
 
-def _compare(a: Arm, b: Arm, *, resamples: int, seed: int, confidence: float) -> Comparison:
-    check_comparable(a, b)
-    counts = tally(a, b)
-    gains = (counts.right_b - counts.right_a).mean(0)
-    resampled = 100 * bootstrap(gains, counts.num_questions, resamples=resamples, seed=seed)
-    num_questions, num_groups = counts.num_questions.sum(0), (counts.num_questions > 0).sum(0)
-    accuracy_a, accuracy_b = (100 * right.sum(1) / num_questions for right in (counts.right_a, counts.right_b))
-    columns = [
-        _difference(
-            dict(zip(counts.seeds, accuracy_a[:, column], strict=True)),
-            dict(zip(counts.seeds, accuracy_b[:, column], strict=True)),
-            resampled=resampled[:, column],
-            num_questions=int(num_questions[column]),
-            num_groups=int(num_groups[column]),
-            confidence=confidence,
-        )
-        for column in range(len(num_questions))
-    ]
-    average = _difference(
-        dict(zip(counts.seeds, accuracy_a[:, :-1].mean(1), strict=True)),
-        dict(zip(counts.seeds, accuracy_b[:, :-1].mean(1), strict=True)),
-        resampled=resampled[:, :-1].mean(1),
-        num_questions=int(num_questions[-1]),
-        num_groups=int(num_groups[:-1].min()),
-        confidence=confidence,
-    )
-    categories = dict(zip(counts.categories, columns[:-1], strict=True))
-    return Comparison(baseline=a.name, arm=b.name, average=average, overall=columns[-1], categories=categories)
+def _sums(arm: Arm) -> dict[str, Sums]:
+    return {seed: add_up(mark_records(answers)) for seed, answers in arm.runs.items()}
 
 
-def _difference(
-    a: Mapping[str, float],
-    b: Mapping[str, float],
-    *,
-    resampled: Float[np.ndarray, " resamples"],
-    num_questions: int,
-    num_groups: int,
-    confidence: float,
-) -> Difference:
-    """Compares one figure, given for each seed; its adjusted p-value and the words come later."""
-    resampled = np.round(resampled, _DECIMALS)
-    differences = {seed: round(float(b[seed] - a[seed]), _DECIMALS) for seed in a}
-    values, several, enough = list(differences.values()), len(differences) > 1, num_groups >= MIN_GROUPS
-    p = bootstrap_p(resampled) if enough else 1.0
-    return Difference(
-        baseline=float(np.mean(list(a.values()))),
-        accuracy=float(np.mean(list(b.values()))),
-        difference=float(np.mean(values)),
-        question_interval=percentile_interval(resampled, confidence=confidence) if enough else (-100.0, 100.0),
-        seed_differences=differences,
-        seed_deviation=float(np.std(values, ddof=1)) if several else None,
-        seed_interval=t_interval(values, confidence=confidence) if several else None,
-        p=p,
-        adjusted_p=p,
+def _compare(
+    baseline: str, sums: Mapping[str, Sums], arm: Arm, *, resamples: int, seed: int, confidence: float
+) -> Comparison:
+    counted = tally(sums, _sums(arm))
+    num_questions = {ratio: int(counted.counts[0, 0, :, column].sum()) for column, ratio in enumerate(counted.ratios)}
+    figures = resample(
+        counted,
+        {ratio: percent(ratio) for ratio in counted.ratios},
         num_questions=num_questions,
-        num_groups=num_groups,
+        resamples=resamples,
+        seed=seed,
+    )
+    categories = {name: figure for name, figure in figures.items() if name != EVERY}
+    return Comparison(
+        baseline=baseline,
+        arm=arm.name,
+        average=difference_of(average(list(categories.values())), confidence=confidence),
+        overall=difference_of(figures[EVERY], confidence=confidence),
+        categories={name: difference_of(figure, confidence=confidence) for name, figure in categories.items()},
     )

@@ -1,50 +1,35 @@
 """The statistics of a comparison: paired bootstrap over groups of questions, Student's t over seeds, Holm's correction.
 
-Quantities are plain arrays; what they stand for is said in `compare.py`.
+Quantities are plain arrays; what they stand for is said in `figures.py`.
 """
 
 import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from jaxtyping import Float
-
-_CHUNK = 1000
-"""Resamples drawn at once, so that memory does not grow with their number."""
+from jaxtyping import Float, Int
 
 
-def bootstrap(
-    gains: Float[np.ndarray, "groups categories"],
-    counts: Float[np.ndarray, "groups categories"],
-    *,
-    resamples: int,
-    seed: int,
-) -> Float[np.ndarray, "resamples categories"]:
-    """Draws groups with replacement, and gives each category's gain per question in every such resample.
+def draw_groups(
+    multiplicities: Int[np.ndarray, " rows"], resamples: int, *, seed: int | Sequence[int], at_once: int
+) -> Iterator[Float[np.ndarray, "draws rows"]]:
+    """Draws groups with replacement, as many as there are, and says how often each was drawn.
 
     Questions about the same picture are not independent, so whole groups are drawn. Drawing single questions would
-    give intervals that are too narrow.
+    give intervals that are too narrow. Equal groups stand in one row: how often any of them is drawn is multinomial
+    with the multiplicities as shares.
 
     Args:
-        gains: Sum over a group's questions of what is averaged.
-        counts: Number of a group's questions.
+        multiplicities: How many groups each row stands for.
         resamples: How often to draw.
         seed: Decides the draws.
-
-    Returns:
-        NaN where a resample holds no question of a category.
+        at_once: Draws given at a time; it does not change them.
     """
-    draws = _draw(len(gains), resamples=resamples, seed=seed)
-    with np.errstate(invalid="ignore"):
-        return np.concatenate([(weights @ gains) / (weights @ counts) for weights in draws])
-
-
-def _draw(num_groups: int, *, resamples: int, seed: int) -> Iterator[Float[np.ndarray, "resamples groups"]]:
     generator = np.random.default_rng(seed)
-    shares = np.full(num_groups, 1 / num_groups)
-    for start in range(0, resamples, _CHUNK):
-        size = min(_CHUNK, resamples - start)
-        yield generator.multinomial(num_groups, shares, size=size).astype(np.float64)
+    num_groups = int(multiplicities.sum())
+    for start in range(0, resamples, at_once):
+        size = min(at_once, resamples - start)
+        yield generator.multinomial(num_groups, multiplicities / num_groups, size=size).astype(np.float64)
 
 
 def percentile_interval(resampled: Float[np.ndarray, " resamples"], *, confidence: float) -> tuple[float, float]:

@@ -46,7 +46,7 @@ def table_content(
         "title": table.title,
         "version": VERSION,
         "seeds": seeds,
-        "questions": next((each.overall.num_questions for each in comparisons.values()), None),
+        "questions": next((each.average.num_questions for each in comparisons.values()), None),
         "rows": rows,
         "claims": [_claim(table, claim, comparisons) for claim in table.claims],
         "common_notes": common,

@@ -12,17 +12,10 @@ In the authors' release AnyRes cannot run; `resolution.py` has the same rows by 
 from dataclasses import replace
 
 from asvr.models.visual_input import AnyResInput
-from asvr.recipes.baseline import supervised
+from asvr.recipes.baseline import SEMANTIC, supervised
 from asvr.recipes.data_scale import NEXT
-from asvr.recipes.supervision import CodesSpec, DepthTransformerSpec, SupervisionSpec
 
 ROW_END = "vlm.model.image_newline"
-
-SEMANTIC = {
-    "semantic": SupervisionSpec(
-        target=CodesSpec(tokenizer="tokenizers/siglip-so400m", own_tower=True), head=DepthTransformerSpec()
-    )
-}
 
 LLAVA_ANYRES = replace(
     NEXT,

@@ -37,8 +37,11 @@ BASELINE = Recipe(
 )
 
 SEMANTIC = {
-    "semantic": SupervisionSpec(target=CodesSpec(tokenizer="tokenizers/siglip-so400m"), head=DepthTransformerSpec())
+    "semantic": SupervisionSpec(
+        target=CodesSpec(tokenizer="tokenizers/siglip-so400m", own_tower=True), head=DepthTransformerSpec()
+    )
 }
+"""Codes of the features that the model's own tower computes anyway, so that no second tower runs."""
 
 
 def supervised(

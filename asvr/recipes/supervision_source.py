@@ -2,6 +2,9 @@
 
 Table 10 is unlabelled, but its text-only and SigLIP rows are the 1152-pixel rows of Table 3, so the other two stand on
 those here. How its codebooks were fitted the paper does not say; here as those of SigLIP are.
+
+Where the codes are of another tower than the model's, or of pixels, they come from a cache (`asvr targets cache`), so
+that no second tower runs while training; `--set ...target.cache=none` computes them in every step.
 """
 
 from asvr.recipes.baseline import BASELINE, SEMANTIC, supervised
@@ -9,12 +12,19 @@ from asvr.recipes.resolution import LLAVA_S2
 from asvr.recipes.supervision import CodesSpec, DepthTransformerSpec, SupervisionSpec
 
 APPEARANCE = {
-    "appearance": SupervisionSpec(target=CodesSpec(tokenizer="tokenizers/appearance"), head=DepthTransformerSpec())
+    "appearance": SupervisionSpec(
+        target=CodesSpec(tokenizer="tokenizers/appearance", cache="targets/appearance"), head=DepthTransformerSpec()
+    )
 }
-DINOV3 = {"dinov3": SupervisionSpec(target=CodesSpec(tokenizer="tokenizers/dinov3"), head=DepthTransformerSpec())}
+DINOV3 = {
+    "dinov3": SupervisionSpec(
+        target=CodesSpec(tokenizer="tokenizers/dinov3", cache="targets/dinov3"), head=DepthTransformerSpec()
+    )
+}
 DEPTH_ANYTHING = {
     "depth_anything": SupervisionSpec(
-        target=CodesSpec(tokenizer="tokenizers/depth-anything"), head=DepthTransformerSpec()
+        target=CodesSpec(tokenizer="tokenizers/depth-anything", cache="targets/depth-anything"),
+        head=DepthTransformerSpec(),
     )
 }
 

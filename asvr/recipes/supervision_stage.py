@@ -7,7 +7,9 @@ from asvr.recipes.baseline import BASELINE, SEMANTIC, supervised
 from asvr.recipes.supervision import CodesSpec, DepthTransformerSpec, SupervisionSpec
 
 SEMANTIC_3M = {
-    "semantic": SupervisionSpec(target=CodesSpec(tokenizer="tokenizers/siglip-so400m-3m"), head=DepthTransformerSpec())
+    "semantic": SupervisionSpec(
+        target=CodesSpec(tokenizer="tokenizers/siglip-so400m-3m", own_tower=True), head=DepthTransformerSpec()
+    )
 }
 
 ROWS = (

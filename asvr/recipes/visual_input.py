@@ -7,7 +7,7 @@ gives both.
 from dataclasses import replace
 
 from asvr.models.visual_input import DiscreteInput
-from asvr.recipes.baseline import BASELINE, supervised
+from asvr.recipes.baseline import BASELINE, SEMANTIC, supervised
 from asvr.recipes.data_scale import NEXT
 from asvr.recipes.supervision import CodesSpec, DepthTransformerSpec, SupervisionSpec
 
@@ -17,11 +17,6 @@ LLAVA_DISCRETE = replace(
     source="arXiv 2506.09040, Table 1, VQ-SigLIP, LLaVA without visual loss",
     model=replace(BASELINE.model, visual_input=DiscreteInput(tokenizer="tokenizers/siglip-so400m")),
 )
-SEMANTIC_OF_THE_INPUT = {
-    "semantic": SupervisionSpec(
-        target=CodesSpec(tokenizer="tokenizers/siglip-so400m", own_tower=True), head=DepthTransformerSpec()
-    )
-}
 
 LLAVA_SIGLIP2 = replace(
     NEXT,
@@ -30,14 +25,16 @@ LLAVA_SIGLIP2 = replace(
     model=replace(NEXT.model, vision_tower="google/siglip2-so400m-patch14-384"),
 )
 SEMANTIC_SIGLIP2 = {
-    "semantic": SupervisionSpec(target=CodesSpec(tokenizer="tokenizers/siglip2-so400m"), head=DepthTransformerSpec())
+    "semantic": SupervisionSpec(
+        target=CodesSpec(tokenizer="tokenizers/siglip2-so400m", own_tower=True), head=DepthTransformerSpec()
+    )
 }
 
 ROWS = (
     LLAVA_DISCRETE,
     supervised(
         LLAVA_DISCRETE,
-        SEMANTIC_OF_THE_INPUT,
+        SEMANTIC,
         name="asvr-discrete-vicuna-7b",
         source="arXiv 2506.09040, Table 1, VQ-SigLIP, ASVR with semantic supervision",
     ),

@@ -15,7 +15,7 @@ from asvr.subset import num_chosen, score_some
 from tests.invariants.batches import build, collate, losses_and_gradients
 
 FRACTION = "stages.instruct.supervision.semantic.fraction"
-TOKENS, DRAWS = 14, 1000
+TOKENS, DRAWS = 14, 400
 STANDARD_ERRORS = 5.0
 """How far a mean may lie from what it estimates: a normal one of some 2,000 goes as far in one of a thousand tests."""
 
@@ -45,9 +45,8 @@ def test_the_mean_over_draws_is_the_whole_loss_and_the_whole_gradient(kind: type
     error = drawn.std(0) / math.sqrt(DRAWS)
     # What never varies, such as the gradient of a code that no token has, is equal but for rounding.
     assert ((drawn.mean(0) - whole).abs() <= STANDARD_ERRORS * error + 1e-5).all()
-    # The bound has teeth: the loss's own error is under 2 %, and so far off the scale may be at most.
-    assert error[0] < 0.02 * whole[0] / STANDARD_ERRORS * 2
-    assert (drawn[:, 0] != whole[0]).any()
+    # So a sum that is a twentieth too large would be noticed, and the draws do differ.
+    assert 0 < STANDARD_ERRORS * error[0] < 0.05 * whole[0]
 
 
 def test_so_many_tokens_are_drawn_and_each_at_most_once() -> None:

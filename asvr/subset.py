@@ -35,7 +35,8 @@ def score_some(
 
     Every figure is an estimate without bias of what the head would say of all tokens: sums are scaled, and so are the
     figures of single tokens, which are zero for those that are not drawn. Draws come from torch's global generator on
-    the CPU, which a checkpoint holds, so a resumed run draws what the uninterrupted one would have drawn.
+    the CPU, which a checkpoint holds, so a resumed run draws what the uninterrupted one would have drawn. Ranks begin
+    with one seed: as long as their batches have equally many tokens they draw the same places, of different pictures.
     """
     tokens = len(hidden)
     chosen = torch.randperm(tokens)[: num_chosen(tokens, fraction)].to(hidden.device)

@@ -12,6 +12,7 @@ from transformers.models.llava_next.modeling_llava_next import image_size_to_num
 
 from asvr.interfaces import HeadLoss, TargetEncoder, VisualHead
 from asvr.losses import ClassifierLoss, linear_cross_entropy
+from asvr.subset import check_fraction, score_some
 
 Alignment = Literal["next", "same"]
 """Which hidden state reconstructs a visual token: `"next"`, the one before it (the paper's Eq. 2, next-token
@@ -26,14 +27,22 @@ class Supervision(nn.Module):
         head: Scores hidden states against targets.
         weight: Factor of this loss in the objective's sum.
         layer: Which hidden state of the language model the head reads; -1 is the one that the text head reads.
+        fraction: Share of a batch's visual tokens that a training step supervises, drawn anew each time.
+
+    Raises:
+        ValueError: If the fraction is not above 0 and at most 1.
     """
 
-    def __init__(self, target: TargetEncoder, head: VisualHead, weight: float = 1.0, layer: int = -1) -> None:
+    def __init__(
+        self, target: TargetEncoder, head: VisualHead, weight: float = 1.0, layer: int = -1, *, fraction: float = 1.0
+    ) -> None:
         super().__init__()
+        check_fraction(fraction)
         self.target = target.requires_grad_(False)
         self.head = head
         self.weight = weight
         self.layer = layer
+        self.fraction = fraction
 
     def forward(
         self,
@@ -43,6 +52,8 @@ class Supervision(nn.Module):
     ) -> HeadLoss:
         """Scores the visual tokens of a batch; `prepared` is None where the batch has no image.
 
+        In training a fraction below 1 gives estimates (`score_some`), in evaluation every token is scored.
+
         Args:
             hidden: The states that reconstruct the visual tokens.
             prepared: Images, or crops of them, as the target encoder takes them.
@@ -51,17 +62,24 @@ class Supervision(nn.Module):
         Raises:
             ValueError: If the targets and the visual tokens differ in number.
         """
-        if prepared is None:
-            return self.head(hidden, self.target.encode_none(hidden.device))
-        with torch.no_grad():
-            target = self.target.encode(prepared).flatten(0, 1)
-            target = target if index is None else target[index]
+        target = self._targets(prepared, index, hidden.device)
         if len(target) != len(hidden):
             raise ValueError(
                 f"{len(hidden)} visual tokens in the batch, but targets for {len(target)}: the target's grid "
                 f"{self.target.grid} must match the vision tower's, and no image may be truncated"
             )
+        if self.fraction < 1 and self.training:
+            return score_some(self.head, hidden, target, fraction=self.fraction)
         return self.head(hidden, target)
+
+    @torch.no_grad()
+    def _targets(
+        self, prepared: Shaped[Tensor, "images ..."] | None, index: Int[Tensor, " tokens"] | None, device: torch.device
+    ) -> Shaped[Tensor, "targets ..."]:
+        if prepared is None:
+            return self.target.encode_none(device)
+        target = self.target.encode(prepared).flatten(0, 1)
+        return target if index is None else target[index]
 
 
 class Objective(nn.Module):

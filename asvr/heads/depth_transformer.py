@@ -5,8 +5,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from asvr.heads.code_loss import code_loss
 from asvr.interfaces import HeadLoss
-from asvr.losses import linear_cross_entropy
 
 
 class DepthTransformer(nn.Module):
@@ -54,22 +54,8 @@ class DepthTransformer(nn.Module):
         self.register_buffer("codebooks", codebooks.detach().float(), persistent=False)
 
     def forward(self, hidden: Float[Tensor, "tokens hidden"], target: Int[Tensor, "tokens depth"]) -> HeadLoss:
-        """Scores each visual token: the mean over depths of the cross-entropy, in nats per code.
-
-        Returns:
-            Metrics `loss_depth_<d>` (nats) and `accuracy_depth_<d>` (0 or 1) of each token.
-        """
-        states = self.states(hidden, target)
-        scored = []
-        for depth, classifier in enumerate(self.classifiers):
-            assert isinstance(classifier, nn.Linear)
-            scored.append(
-                linear_cross_entropy(states[:, depth], classifier.weight, target[:, depth], bias=classifier.bias)
-            )
-        losses = torch.stack([each.loss for each in scored])
-        metrics = {f"loss_depth_{depth}": loss for depth, loss in enumerate(losses)}
-        metrics |= {f"accuracy_depth_{depth}": each.correct.float() for depth, each in enumerate(scored)}
-        return HeadLoss(torch.stack([each.total for each in scored]).mean(), losses.mean(0), metrics)
+        """Scores each visual token as `code_loss` does, in nats per code; each depth is told the codes before it."""
+        return code_loss(self.states(hidden, target).unbind(1), self.classifiers, target)
 
     def states(
         self, hidden: Float[Tensor, "tokens hidden"], codes: Int[Tensor, "tokens known"]

@@ -24,6 +24,7 @@ from transformers import PreTrainedModel
 from asvr.heads.cosine import CosineHead
 from asvr.heads.denoising import DenoisingHead
 from asvr.heads.depth_transformer import DepthTransformer
+from asvr.heads.linear import LinearHead
 from asvr.interfaces import TargetEncoder
 from asvr.models.build import Vlm
 from asvr.models.discrete_input import DiscreteTower
@@ -32,7 +33,7 @@ from asvr.targets.continuous import ContinuousTargets
 from asvr.targets.residual_quantizer import ResidualQuantizer
 from asvr.targets.tokenizer import VisualTokenizer
 
-Head = DepthTransformer | DenoisingHead | CosineHead
+Head = DepthTransformer | LinearHead | DenoisingHead | CosineHead
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from torch.func import functional_call
 from transformers import PreTrainedModel
 
 from asvr.objective import Supervision
+from asvr.subset import num_chosen
 
 Strategy = Literal["ddp", "fsdp", "zero2", "zero3"]
 """How several devices share the work; on one device they are all the same but for DeepSpeed's arithmetic."""
@@ -172,10 +173,10 @@ def head_bytes(term: Supervision, hidden_size: int, tokens: int, precision: Prec
     Args:
         term: A visual loss without weights.
         hidden_size: Width of the language model's hidden states.
-        tokens: Visual tokens of a micro-batch, all positions of each picture.
+        tokens: Visual tokens of a micro-batch, all positions of each picture; the head may be given fewer.
         precision: The recipe's.
     """
-    head = term.head
+    head, tokens = term.head, num_chosen(tokens, term.fraction)
     assert isinstance(head, nn.Module)
     with FakeTensorMode():
         weights = _without_data(head)

@@ -54,7 +54,7 @@ def outline_objective(recipe: Recipe, stage: Stage, vlm: Vlm) -> Objective:
         target = outline_target(spec.target, vlm)
         with torch.device("meta"):
             head = spec.head.build(vlm.config.get_text_config().hidden_size, target)
-        supervision[name] = Supervision(target, head, spec.weight, spec.layer)
+        supervision[name] = Supervision(target, head, spec.weight, spec.layer, fraction=spec.fraction)
     return Objective(vlm, supervision, recipe.alignment)
 
 

@@ -131,7 +131,7 @@ class Recipe:
             raise ValueError(
                 f"recipe {self.name!r}: a denoising head reconstructs one grid of visual tokens, but AnyResInput has "
                 "another for each picture: use ContinuousInput or MultiScaleInput, or a head that sees each visual "
-                "token alone (DepthTransformerSpec, CosineSpec)"
+                "token alone (DepthTransformerSpec, LinearSpec, CosineSpec)"
             )
         targets = [term.target for stage in self.stages for term in stage.supervision.values()]
         cached = [one.cache for one in targets if isinstance(one, CodesSpec) and one.cache is not None]

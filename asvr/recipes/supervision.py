@@ -7,11 +7,13 @@ from asvr.heads.cosine import CosineHead
 from asvr.heads.denoising import DenoisingHead
 from asvr.heads.depth_transformer import DepthTransformer
 from asvr.heads.diffusion_transformer import DiffusionTransformer, check_width
+from asvr.heads.linear import LinearHead
 from asvr.interfaces import TargetEncoder
 from asvr.models.build import Vlm
 from asvr.models.grids import visual_grid
 from asvr.models.vision import inner_tower
 from asvr.objective import Supervision
+from asvr.subset import check_fraction
 from asvr.targets.cache import CachedCodes
 from asvr.targets.continuous import ContinuousTargets
 from asvr.targets.own_tower import OwnTowerCodes, OwnTowerFeatures
@@ -120,6 +122,19 @@ class DepthTransformerSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LinearSpec:
+    """A lighter head over codes, each depth without knowing the others; the default is as wide as the release's."""
+
+    width: int = 2048
+
+    def build(self, hidden_size: int, target: TargetEncoder) -> LinearHead:
+        """Makes a fresh head for a target's codes."""
+        assert isinstance(target, CodeTargets)
+        quantizer = target.quantizer
+        return LinearHead(hidden_size, quantizer.depth, num_codes=quantizer.num_codes, width=self.width)
+
+
+@dataclass(frozen=True, kw_only=True)
 class DenoisingSpec:
     """ROSS's head over features; the defaults are its release's (`denoiser_dit.py`, the smallest of three sizes).
 
@@ -184,7 +199,10 @@ class CosineSpec:
 
 TargetSpec = CodesSpec | FeaturesSpec
 
-HeadSpec = DepthTransformerSpec | DenoisingSpec | CosineSpec
+CodeHeadSpec = DepthTransformerSpec | LinearSpec
+"""Heads over codes; the others are over features."""
+
+HeadSpec = CodeHeadSpec | DenoisingSpec | CosineSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,19 +214,22 @@ class SupervisionSpec:
         head: What learns to.
         weight: Factor of the loss in the objective's sum.
         layer: Which hidden state of the language model the head reads; -1 is the one that the text head reads.
+        fraction: Share of a batch's visual tokens that each step supervises, drawn at random; every figure stays an
+            estimate of the whole without bias. The head costs so much less.
     """
 
     target: TargetSpec
     head: HeadSpec
     weight: float = 1.0
     layer: int = -1
+    fraction: float = 1.0
 
     def __post_init__(self) -> None:
-        """Refuses a head over codes where the target is features, the reverse, and a weight that is no factor."""
-        has_codes, over_codes = isinstance(self.target, CodesSpec), isinstance(self.head, DepthTransformerSpec)
+        """Refuses a head of the other kind than the target, a weight that is no factor, a fraction that is no share."""
+        has_codes, over_codes = isinstance(self.target, CodesSpec), isinstance(self.head, CodeHeadSpec)
         if has_codes != over_codes:
             gives, takes = "codes" if has_codes else "features", "codes" if over_codes else "features"
-            remedy = "DepthTransformerSpec" if has_codes else "DenoisingSpec or CosineSpec"
+            remedy = "DepthTransformerSpec or LinearSpec" if has_codes else "DenoisingSpec or CosineSpec"
             raise ValueError(
                 f"supervision: the target {self.target.folder} gives {gives}, but {type(self.head).__name__} "
                 f"reconstructs {takes}: use {remedy}, or a target that gives {takes} "
@@ -216,9 +237,14 @@ class SupervisionSpec:
             )
         if not 0 <= self.weight < math.inf:
             raise ValueError(f"supervision.weight is {self.weight}: it must be a number from zero up")
+        check_fraction(self.fraction)
+        if self.fraction < 1 and isinstance(self.head, DenoisingSpec):
+            raise ValueError(
+                f"supervision.fraction is {self.fraction}, but DenoisingSpec takes whole pictures: set fraction=1"
+            )
 
     def build(self, vlm: Vlm) -> Supervision:
         """Loads the target and makes a fresh head."""
         target = self.target.build(vlm)
         head = self.head.build(vlm.config.get_text_config().hidden_size, target)
-        return Supervision(target, head, self.weight, self.layer)
+        return Supervision(target, head, self.weight, self.layer, fraction=self.fraction)

@@ -144,7 +144,7 @@ def check_stage(
             check_shared_layer(field, target, vlm.config)
         with torch.device("meta"):
             head = spec.head.build(vlm.config.get_text_config().hidden_size, target)
-        supervision[name] = Supervision(target, head, spec.weight, spec.layer)
+        supervision[name] = Supervision(target, head, spec.weight, spec.layer, fraction=spec.fraction)
     vlm = outline_adapter(vlm, stage.adapter)
     objective = Objective(vlm, supervision, recipe.alignment)
     trained = set_trainable(objective, stage.trainable)

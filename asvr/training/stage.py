@@ -36,7 +36,7 @@ METRICS = "metrics.jsonl"
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """How a run is laid out on the machine at hand: nothing here changes its numbers, but for rounding.
+    """How a run is laid out on the machine at hand: nothing here changes its numbers, but for rounding and draws.
 
     Args:
         micro_batch: Conversations per device and forward pass; the rest of a step's batch is accumulated.

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from asvr.derive import derive
 from asvr.planning.memory import NF4, Memory, Share, States, gathered, head_bytes, kept_bytes, layer_bytes, states
 from asvr.planning.parameters import stage_outline
 from asvr.planning.stage import shares
@@ -108,6 +109,16 @@ def test_a_head_keeps_what_a_real_one_keeps(precision: str, parts: Path) -> None
     outlined = dict(step.outline.terms())["semantic"]
     own = [*term.head.parameters(), *term.head.buffers()]
     assert head_bytes(outlined, 32, VISUAL, precision) == kept_bytes(run, own)  # type: ignore[arg-type]
+
+
+def test_a_head_keeps_what_it_does_for_the_tokens_that_are_drawn() -> None:
+    recipe = RECIPES["tiny-asvr-quarter"]
+    path = "stages.instruct.supervision.semantic.fraction"
+    quarter, whole = (
+        dict(stage_outline(each, each.stages[1]).terms())["semantic"]
+        for each in (recipe, derive(recipe, {path: "1.0"}))
+    )
+    assert head_bytes(quarter, 128, 40, "fp32") == head_bytes(whole, 128, 10, "fp32")
 
 
 def test_a_layer_of_vicuna_7b_keeps_in_proportion_to_its_tokens() -> None:

@@ -5,12 +5,12 @@ import os
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors.torch import load_file
 from torch import nn
-from transformers import PreTrainedModel, PrinterCallback, ProgressCallback, TrainingArguments
+from transformers import PreTrainedModel
 
 from asvr.data.collate import Collator
 from asvr.data.conversation import Conversation
@@ -23,10 +23,11 @@ from asvr.recipes.spec import Recipe, Stage
 from asvr.training.adapter import add_adapter
 from asvr.training.by_source import source_names
 from asvr.training.freeze import set_trainable
-from asvr.training.log import LogBeforeSaving, MetricsFile, ProgressBar, read_metrics
 from asvr.training.prepare import build_dataset, build_supervision, load_vlm
 from asvr.training.save import save_stage
-from asvr.training.trainer import StageTrainer, last_checkpoint
+
+if TYPE_CHECKING:
+    import asvr.training.trainer
 
 DONE = "stage.json"
 """Written last; a stage folder without it is unfinished."""
@@ -109,6 +110,8 @@ def run_stage(
     Returns:
         The folder. A stage that is already finished is left as it is.
     """
+    from asvr.training.trainer import last_checkpoint
+
     if (folder / DONE).is_file():
         return folder
     folder.mkdir(parents=True, exist_ok=True)
@@ -183,8 +186,14 @@ def build_trainer(
     folder: Path,
     seed: int,
     machine: Machine,
-) -> StageTrainer:
+) -> "asvr.training.trainer.StageTrainer":
     """Connects a stage to the Trainer; what the recipe says is passed on, the rest is how we run."""
+    # transformers' Trainer, its callbacks too, imports peft, which a run that is refused need not wait for.
+    from transformers import PrinterCallback, ProgressCallback, TrainingArguments
+
+    from asvr.training.log import LogBeforeSaving, MetricsFile, ProgressBar
+    from asvr.training.trainer import StageTrainer
+
     optimisation = stage.optimisation
     arguments = TrainingArguments(
         output_dir=str(folder / "checkpoints"),
@@ -229,8 +238,10 @@ def build_trainer(
     return trainer
 
 
-def _finish(trainer: StageTrainer, folder: Path, facts: dict[str, Any]) -> None:
+def _finish(trainer: "asvr.training.trainer.StageTrainer", folder: Path, facts: dict[str, Any]) -> None:
     """Marks the stage as finished and drops its checkpoints, which the saved model replaces."""
+    from asvr.training.log import read_metrics
+
     if trainer.is_world_process_zero():
         seconds = read_metrics(folder / METRICS)[-1]["seconds"]
         write_whole(folder / DONE, json.dumps({**facts, "seconds": seconds}, indent=2) + "\n")

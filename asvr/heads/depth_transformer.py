@@ -61,11 +61,10 @@ class DepthTransformer(nn.Module):
         """
         states = self.states(hidden, target)
         scored = []
-        for depth, classifier in enumerate(self.classifiers):
+        # All slots cut at once: cut one by one, each would fill zeros for all others in the backward pass.
+        for classifier, slot, codes in zip(self.classifiers, states.unbind(1), target.unbind(1), strict=True):
             assert isinstance(classifier, nn.Linear)
-            scored.append(
-                linear_cross_entropy(states[:, depth], classifier.weight, target[:, depth], bias=classifier.bias)
-            )
+            scored.append(linear_cross_entropy(slot, classifier.weight, codes, bias=classifier.bias))
         losses = torch.stack([each.loss for each in scored])
         metrics = {f"loss_depth_{depth}": loss for depth, loss in enumerate(losses)}
         metrics |= {f"accuracy_depth_{depth}": each.correct.float() for depth, each in enumerate(scored)}

@@ -52,7 +52,7 @@ def linear_cross_entropy(
     return ClassifierLoss(*_scored(hidden, weight, bias, target, rows_per_chunk, wanted)[:3])
 
 
-Scored = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
+_Scored = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
 """The three of a `ClassifierLoss`, then the gradients of hidden states, weight and bias, empty where none is wanted."""
 
 
@@ -60,7 +60,7 @@ Scored = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
 @torch.library.custom_op("asvr::linear_cross_entropy", mutates_args=())
 def _scored(
     hidden: Tensor, weight: Tensor, bias: Tensor | None, target: Tensor, rows_per_chunk: int, wanted: list[bool]
-) -> Scored:
+) -> _Scored:
     grad_hidden, grad_weight, grad_bias = _gradients(hidden, weight, wanted)
     scored = []
     for start in range(0, max(1, len(hidden)), rows_per_chunk):
@@ -86,7 +86,7 @@ def _scored(
 @_scored.register_fake
 def _scored_without_data(
     hidden: Tensor, weight: Tensor, bias: Tensor | None, target: Tensor, rows_per_chunk: int, wanted: list[bool]
-) -> Scored:
+) -> _Scored:
     loss = hidden.new_empty(hidden.shape[0], dtype=torch.float32)
     correct = hidden.new_empty(hidden.shape[0], dtype=torch.bool)
     return loss.new_empty(()), loss, correct, *_gradients(hidden, weight, wanted)
@@ -101,7 +101,7 @@ def _gradients(hidden: Tensor, weight: Tensor, wanted: list[bool]) -> tuple[Tens
     )
 
 
-def _keep(ctx: Any, inputs: tuple[Any, ...], output: Scored) -> None:
+def _keep(ctx: Any, inputs: tuple[Any, ...], output: _Scored) -> None:
     ctx.dtype, ctx.wanted = inputs[1].dtype, inputs[5]
     ctx.save_for_backward(*output[3:])
     ctx.mark_non_differentiable(*output[1:])
@@ -117,10 +117,11 @@ _scored.register_autograd(_scale, setup_context=_keep)
 
 
 @register_flop_formula(torch.ops.asvr.linear_cross_entropy)
-def _flops(hidden: Size, weight: Size, *given: Any, **_: Any) -> int:
+def _flops(
+    hidden: Size, weight: Size, bias: Size | None, target: Size, rows_per_chunk: int, wanted: list[bool], **_: Any
+) -> int:
     """Counts the logits, and the gradients of hidden states and weight where they are wanted."""
-    *_, (for_hidden, for_weight, _) = given
-    return 2 * hidden[0] * weight[0] * weight[1] * (1 + for_hidden + for_weight)
+    return 2 * hidden[0] * weight[0] * weight[1] * (1 + wanted[0] + wanted[1])
 
 
 def _softmax(

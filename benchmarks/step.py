@@ -75,7 +75,7 @@ def measure_alone(name: str, shape: Shape, device: str, rounds: int) -> dict[str
     """What a process of an arm's own says: its peak, its tokens, its FLOPs, and on a GPU its times."""
     arm = make_arm(name, shape, device)
     # What a process does once, such as starting its threads, is none of the step's.
-    torch.randn(64, 64, device=device) @ torch.randn(64, 64, device=device)
+    torch.randn(64, 64, device=device).matmul(torch.randn(64, 64, device=device))
     found: dict[str, Any] = {"peak": peak_bytes(arm, device) - arm.head, "tokens": arm.tokens}
     if device == "cuda":
         arm.modules.zero_grad()

@@ -108,8 +108,9 @@ def classifier_flops(vlm: Vlm, supervised: float) -> Flops:
 def head_flops(head: Head, tokens: float) -> Flops:
     """Counts a visual head on so many visual tokens of a conversation; its backward pass as twice its forward pass."""
     once = head.flops_per_token() * tokens
-    checkpointing = isinstance(head, DepthTransformer) and head.gradient_checkpointing
-    return Flops(once, 2 * once, head.states_flops_per_token() * tokens if checkpointing else 0.0)
+    if isinstance(head, DepthTransformer) and head.gradient_checkpointing:
+        return Flops(once, 2 * once, head.states_flops_per_token() * tokens)
+    return Flops(once, 2 * once)
 
 
 def tower_flops(vlm: Vlm) -> float:

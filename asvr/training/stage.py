@@ -17,7 +17,6 @@ from asvr.data.conversation import Conversation
 from asvr.data.dataset import ConversationDataset
 from asvr.data.templates import END_TOKENS, TEMPLATES
 from asvr.disk import write_whole
-from asvr.heads.depth_transformer import checkpoint_heads
 from asvr.models.build import VlmProcessor
 from asvr.objective import Objective
 from asvr.recipes.spec import Recipe, Stage
@@ -145,8 +144,6 @@ def build_objective(
     if stage.gradient_checkpointing:
         # Not of the whole model: that would also send gradients through the frozen vision tower, to no end.
         vlm.model.language_model.gradient_checkpointing_enable({"use_reentrant": False})
-        for term in supervision.values():
-            checkpoint_heads(term)
     return Objective(vlm, supervision, recipe.alignment), processor
 
 

@@ -105,6 +105,8 @@ def _keep(ctx: Any, inputs: tuple[Any, ...], output: _Scored) -> None:
     ctx.dtype, ctx.wanted = inputs[1].dtype, inputs[5]
     ctx.save_for_backward(*output[3:])
     ctx.mark_non_differentiable(*output[1:])
+    # Or the backward pass is handed zeros as large as the weights, for the outputs that have no gradient.
+    ctx.set_materialize_grads(False)
 
 
 @once_differentiable

@@ -19,6 +19,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.func import functional_call
 from transformers import PreTrainedModel
 
+from asvr.heads.depth_transformer import PARTS, DepthTransformer
 from asvr.objective import Supervision
 from asvr.subset import num_chosen
 
@@ -170,6 +171,8 @@ def layer_bytes(language_model: PreTrainedModel, precision: Precision, *, batch:
 def head_bytes(term: Supervision, hidden_size: int, tokens: int, precision: Precision) -> float:
     """Counts what a visual head keeps for the backward pass of so many visual tokens.
 
+    With gradient checkpointing that is what goes in, and one part of the tokens at a time while it is computed again.
+
     Args:
         term: A visual loss without weights.
         hidden_size: Width of the language model's hidden states.
@@ -184,7 +187,27 @@ def head_bytes(term: Supervision, hidden_size: int, tokens: int, precision: Prec
         target = none.new_zeros((tokens, *none.shape[1:]))
         hidden = torch.empty(tokens, hidden_size, requires_grad=True)
         with autocast(precision):
-            return kept_bytes(lambda: functional_call(head, weights, (hidden, target)), weights.values())
+            kept = kept_bytes(lambda: functional_call(head, weights, (hidden, target)), weights.values())
+            if not (isinstance(head, DepthTransformer) and head.gradient_checkpointing):
+                return kept
+            largest = tokens // PARTS + tokens % PARTS
+            part = hidden[:largest], target[:largest]
+            named = {f"head.{name}": weight for name, weight in weights.items()}
+            own = (*weights.values(), hidden, target)
+            again = kept_bytes(lambda: functional_call(_States(head), named, part), own)
+            return kept + hidden.nbytes + target.nbytes + again
+
+
+class _States(nn.Module):
+    """What a depth transformer computes again, as a module to be called with weights without data."""
+
+    def __init__(self, head: DepthTransformer) -> None:
+        super().__init__()
+        self.head = head
+
+    def forward(self, hidden: Tensor, codes: Tensor) -> Tensor:
+        """Calls it."""
+        return self.head.states(hidden, codes)
 
 
 def _without_data(module: nn.Module) -> dict[str, Tensor]:

@@ -63,7 +63,8 @@ class Stage:
         adapter: Low-rank adapters that train in place of the language model; None where it trains whole or not at all.
         max_length: Longest sequence in tokens.
         companions: Unlabelled pictures that ride along with each conversation.
-        gradient_checkpointing: Whether the language model's activations are computed again in the backward pass.
+        gradient_checkpointing: Whether activations of the language model and of depth transformers are computed again
+            in the backward pass.
     """
 
     name: str

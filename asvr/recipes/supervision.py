@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from asvr.heads.cosine import CosineHead
 from asvr.heads.denoising import DenoisingHead
-from asvr.heads.depth_transformer import DepthTransformer
+from asvr.heads.depth_transformer import DepthTransformer, checkpoint_heads
 from asvr.heads.diffusion_transformer import DiffusionTransformer, check_width
 from asvr.heads.linear import LinearHead
 from asvr.interfaces import TargetEncoder
@@ -243,8 +243,10 @@ class SupervisionSpec:
                 f"supervision.fraction is {self.fraction}, but DenoisingSpec takes whole pictures: set fraction=1"
             )
 
-    def build(self, vlm: Vlm) -> Supervision:
-        """Loads the target and makes a fresh head."""
+    def build(self, vlm: Vlm, *, gradient_checkpointing: bool = False) -> Supervision:
+        """Loads the target and makes a fresh head, which may keep less for the backward pass (`checkpoint_heads`)."""
         target = self.target.build(vlm)
         head = self.head.build(vlm.config.get_text_config().hidden_size, target)
+        if gradient_checkpointing:
+            checkpoint_heads(head)
         return Supervision(target, head, self.weight, self.layer, fraction=self.fraction)

@@ -29,13 +29,7 @@ def _attention_backward(gradient: Size, query: Size, key: Size, value: Size, *_:
     return sdpa_backward_flop_count(gradient, query, key, value)
 
 
-def _added_product(total: Size, left: Size, right: Size, **_: Any) -> int:
-    return 2 * left[0] * left[1] * right[1]
-
-
 UNCOUNTED = {
-    # Products that are added in place, as `asvr.losses` does.
-    torch.ops.aten.addmm_: _added_product,
     torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention,
     torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: _attention_backward,
 }

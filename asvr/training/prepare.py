@@ -103,7 +103,7 @@ def build_supervision(stage: Stage, vlm: Vlm, *, seed: int) -> dict[str, Supervi
     for offset, (name, spec) in enumerate(stage.supervision.items()):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed + 1_000 + offset)
-            term = spec.build(vlm)
+            term = spec.build(vlm, gradient_checkpointing=stage.gradient_checkpointing)
         check_grid(name, spec, term.target, vlm.config)
         supervision[name] = term
     return supervision

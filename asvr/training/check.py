@@ -78,7 +78,8 @@ def check_inputs(
             raise ValueError(f"stage {stage.name!r}: no record can be used; read it without --skip-bad to see why")
         for companion in given.companions:
             encode(companion)
-        checked[stage.name] = replace(given, tokens=token_report(given.conversations, encode))
+        tokens, lengths = token_report(given.conversations, encode)
+        checked[stage.name] = replace(given, tokens=tokens, lengths=lengths)
         log.info("%s: %s", stage.name, in_words(checked[stage.name].tokens))
     return checked
 

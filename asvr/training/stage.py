@@ -78,11 +78,13 @@ class StageInputs:
         conversations: What an epoch goes through.
         companions: Unlabelled pictures that ride along.
         tokens: What `token_report` counted in the conversations.
+        lengths: Tokens of each of them, counted with it.
     """
 
     conversations: list[Conversation]
     companions: list[Conversation] = field(default_factory=list)
     tokens: dict[str, int | str] = field(default_factory=dict)
+    lengths: list[int] = field(default_factory=list)
 
 
 def run_stage(
@@ -116,6 +118,7 @@ def run_stage(
     dataset = build_dataset(
         stage, objective, processor, conversations=inputs.conversations, companions=inputs.companions, seed=seed
     )
+    dataset.lengths = inputs.lengths
     trained = set_trainable(objective, stage.trainable)
     trainer = build_trainer(recipe, stage, objective, dataset, processor, folder=folder, seed=seed, machine=machine)
     checkpoint = last_checkpoint(folder / "checkpoints")
@@ -223,6 +226,7 @@ def build_trainer(
         callbacks=callbacks,
         groups=optimisation.groups,
         sources=sources,
+        similar_lengths=optimisation.similar_lengths,
     )
     for own in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(own)

@@ -1,4 +1,4 @@
-"""The order of an epoch in which conversations of similar length stand together, so that little of a batch is padding."""
+"""An epoch's order in which conversations of similar length stand together, so that little of a batch is padding."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -71,9 +71,7 @@ class SimilarLengths(Sampler[int]):
     def __iter__(self) -> Iterator[int]:
         """Gives the order of the epoch that training is in."""
         epoch = self.steps_done() // -(-len(self.lengths) // self.batch_size)
-        yield from similar_order(
-            self.lengths, batch_size=self.batch_size, block=self.block, seed=self.seed + epoch
-        )
+        yield from similar_order(self.lengths, batch_size=self.batch_size, block=self.block, seed=self.seed + epoch)
 
 
 def padding_share(batches: Sequence[Sequence[int]]) -> float:

@@ -1,6 +1,7 @@
 import json
 import re
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ def test_the_log_has_the_share_of_padding(whole: tuple[Path, list[list[int]]]) -
 def test_rows_of_a_step_come_longest_first(whole: tuple[Path, list[list[int]]]) -> None:
     _, seen = whole
     assert all(rows == sorted(rows, reverse=True) for rows in seen[2:])
-    lengths = [sorted(sum(epoch, [])) for epoch in (seen[2:5], seen[5:])]
+    lengths = [sorted(chain.from_iterable(epoch)) for epoch in (seen[2:5], seen[5:])]
     assert lengths[0] == lengths[1] and len(lengths[0]) == 10
 
 

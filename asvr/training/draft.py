@@ -41,7 +41,8 @@ def resized_size(processor: BaseImageProcessor) -> Size:
     Raises:
         ValueError: If these are not fixed.
     """
-    size = dict(processor.size or {})
+    sides = processor.to_dict().get("size") or {}
+    size = {name: side for name, side in sides.items() if side is not None}
     if "height" in size and "width" in size:
         return size["height"], size["width"]
     if set(size) == {"shortest_edge"}:

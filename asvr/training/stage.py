@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from transformers import PreTrainedModel, PrinterCallback, ProgressCallback, Tra
 from asvr.data.collate import Collator
 from asvr.data.conversation import Conversation
 from asvr.data.dataset import ConversationDataset
+from asvr.data.packing import PackingCollator, check_attention
 from asvr.data.templates import END_TOKENS, TEMPLATES
 from asvr.disk import write_whole
 from asvr.models.build import VlmProcessor
@@ -33,6 +35,9 @@ DONE = "stage.json"
 
 METRICS = "metrics.jsonl"
 
+MAX_WORKERS = 8
+"""More decode faster than a device trains, and each may keep `CACHE_BYTES` of prepared pictures."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
@@ -42,7 +47,9 @@ class Machine:
         micro_batch: Conversations per device and forward pass; the rest of a step's batch is accumulated.
         log_every: Steps between two lines of the log.
         save_every: Steps between two checkpoints.
-        workers: Data worker processes; 0 loads in the training process.
+        workers: Data worker processes of each training process; 0 loads in that, None has as many as there are cores
+            left, 8 at most, where an accelerator trains, and none where the cores do.
+        pack: Whether conversations of a micro-batch share rows, none seeing another (`asvr.data.packing`).
         progress: Whether to draw a progress bar.
         check_images: Whether every image is opened once before the first stage trains.
     """
@@ -50,9 +57,20 @@ class Machine:
     micro_batch: int = 32
     log_every: int = 10
     save_every: int = 500
-    workers: int = 0
+    workers: int | None = None
+    pack: bool = False
     progress: bool = True
     check_images: bool = True
+
+    @property
+    def num_workers(self) -> int:
+        """Counts the data worker processes of each training process on this machine."""
+        if self.workers is not None:
+            return self.workers
+        if not torch.accelerator.is_available():
+            return 0
+        cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+        return min(MAX_WORKERS, max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")) - 1))
 
     def accumulation(self, batch_size: int) -> int:
         """Says how many micro-batches make a step.
@@ -207,7 +225,9 @@ def build_trainer(
         logging_steps=machine.log_every,
         save_steps=machine.save_every,
         save_total_limit=2,
-        dataloader_num_workers=machine.workers,
+        dataloader_num_workers=machine.num_workers,
+        # They keep the pictures that they have prepared, and each prefetches two micro-batches, as is the default.
+        dataloader_persistent_workers=machine.num_workers > 0,
         dataloader_pin_memory=torch.cuda.is_available(),
         remove_unused_columns=False,
         # Every rank reaches every trained parameter on every step, also without an image (Objective._touch_vision).
@@ -218,11 +238,14 @@ def build_trainer(
     callbacks = [MetricsFile(folder / METRICS), LogBeforeSaving()]
     callbacks += [ProgressBar(f"{recipe.name} {stage.name}")] if machine.progress else []
     sources = source_names((*dataset.conversations, *dataset.companions))
+    collator = Collator.for_tokenizer(processor.tokenizer, sources=sources)
+    if machine.pack:
+        check_attention(objective.vlm.config.get_text_config())
     trainer = StageTrainer(
         objective,
         arguments,
         train_dataset=dataset,
-        data_collator=Collator.for_tokenizer(processor.tokenizer, sources=sources),
+        data_collator=PackingCollator(collator) if machine.pack else collator,
         callbacks=callbacks,
         groups=optimisation.groups,
         sources=sources,

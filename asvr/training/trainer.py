@@ -106,12 +106,14 @@ class StageTrainer(Trainer):
         num_items_in_batch: dict[str, Tensor] | None = None,
     ) -> Any:
         """Computes one micro-batch's share of the step's loss; data parallelism averages, so it is scaled back up."""
-        source, mask = inputs.pop("source", None), inputs["attention_mask"]
-        self._filled += torch.stack([mask.sum(), torch.full_like(mask.sum(), mask.numel())])
+        source, conversation = inputs.pop("source", None), inputs.get("conversation")
+        filled = inputs["attention_mask"] > 0 if conversation is None else conversation >= 0
+        self._filled += torch.stack([filled.sum(), torch.full_like(filled.sum(), filled.numel())])
         losses = model(**inputs, num_items=num_items_in_batch, by_row=source is not None)
         rows = losses.pop("rows", {})
         if source is not None:
-            self._by_source.add(source, rows, labels=inputs["labels"], visual_mask=inputs["visual_mask"])
+            told = {name: inputs[name] for name in ("labels", "visual_mask")}
+            self._by_source.add(source, rows, **told, conversation=conversation)
         for name, value in losses.items():
             self._terms[name] += value.detach()
         loss = losses["loss"] * self.accelerator.num_processes

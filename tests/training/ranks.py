@@ -13,7 +13,7 @@ from asvr.training.stage import Machine
 from tests.training.runs import train
 
 MACHINE = Machine(micro_batch=2, log_every=1, progress=False)
-BLOCKS = {"stages.instruct.optimisation.similar_lengths": "2"}
+BLOCKS: dict[str, Any] = {"stages.instruct.optimisation.similar_lengths": "2"}
 """One stage in the Trainer's own order, one in blocks of similar length."""
 
 

@@ -11,7 +11,10 @@ from asvr.recipes.optimisation import Optimisation
 from asvr.training.trainer import StageTrainer
 from tests.training.runs import metrics, model_bytes, train
 
-BLOCKS = {"stages.instruct.optimisation.similar_lengths": "2", "stages.instruct.optimisation.epochs": "2"}
+BLOCKS: dict[str, Any] = {
+    "stages.instruct.optimisation.similar_lengths": "2",
+    "stages.instruct.optimisation.epochs": "2",
+}
 # Two steps of the first stage, and two epochs of three steps of the second, of ten conversations.
 NUM_STEPS = 8
 

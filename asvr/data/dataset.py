@@ -125,7 +125,7 @@ class ConversationDataset(Dataset[list[Sample]]):
         self.lengths = lengths
         self.companions_per_sample = companions_per_sample
         order = torch.randperm(len(companions), generator=torch.Generator().manual_seed(seed)).tolist()
-        self.companions = [companions[index] for index in order]
+        self.companions: Sequence[Conversation] = [companions[index] for index in order]
 
     def __len__(self) -> int:
         """Counts the conversations, without companions."""

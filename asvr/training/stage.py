@@ -17,6 +17,7 @@ from asvr.data.collate import Collator
 from asvr.data.conversation import Conversation
 from asvr.data.dataset import ConversationDataset
 from asvr.data.packing import PackingCollator, check_attention
+from asvr.data.shared import SharedList
 from asvr.data.templates import END_TOKENS, TEMPLATES
 from asvr.disk import write_whole
 from asvr.models.build import VlmProcessor
@@ -239,6 +240,8 @@ def build_trainer(
     callbacks += [ProgressBar(f"{recipe.name} {stage.name}")] if machine.progress else []
     sources = source_names((*dataset.conversations, *dataset.companions))
     collator = Collator.for_tokenizer(processor.tokenizer, sources=sources)
+    if machine.num_workers:
+        dataset.conversations, dataset.companions = SharedList(dataset.conversations), SharedList(dataset.companions)
     if machine.pack:
         check_attention(objective.vlm.config.get_text_config())
     trainer = StageTrainer(

@@ -43,4 +43,4 @@ class SharedList(Sequence[Item], Generic[Item]):
             return [self[place] for place in range(*index.indices(len(self)))]
         place = range(len(self))[index]
         start = int(self.ends[place - 1]) if place else 0
-        return pickle.loads(self.data[start : int(self.ends[place])].numpy())
+        return pickle.loads(self.data[start : int(self.ends[place])].numpy().tobytes())

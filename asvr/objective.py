@@ -111,6 +111,7 @@ class Objective(nn.Module):
         target_index: Int[Tensor, " tokens"] | None = None,
         num_items: Mapping[str, Tensor] | None = None,
         by_row: bool = False,
+        conversation: Int[Tensor, "batch length"] | None = None,
         **inputs: Tensor,
     ) -> dict[str, Any]:
         """Computes every loss of one batch.
@@ -125,6 +126,8 @@ class Objective(nn.Module):
             num_items: How many supervised text tokens and visual tokens the whole optimisation step has, over its
                 micro-batches and ranks (`count_items`); both losses are divided by it. This batch's own by default.
             by_row: Whether to say what each row of the batch adds.
+            conversation: Number of each position's conversation, -1 for padding, where rows hold several: these then
+                stand for rows.
             inputs: The model's own inputs.
 
         Returns:
@@ -134,20 +137,22 @@ class Objective(nn.Module):
         """
         num_items = num_items or count_items(labels, visual_mask)
         states = self._states(inputs)
-        scored, row = self._text_loss(states[-1], labels)
+        scored, supervised = self._text_loss(states[-1], labels)
         text = scored.total / num_items["text"].clamp(min=1)
         total, terms = text, {"loss_text": text.detach()}
-        rows = {"loss_text": _by_row(scored.loss, row, len(labels))}
+        row = torch.arange(len(labels), device=labels.device).unsqueeze(1).expand_as(labels)
+        row, num_rows = (row, len(labels)) if conversation is None else (conversation, int(conversation.max()) + 1)
+        rows = {"loss_text": _by_row(scored.loss, row[supervised], num_rows)}
         attention_mask = inputs.get("attention_mask")
         predictors = align(visual_mask, self.alignment, attention_mask) if self.supervision else visual_mask
-        row, scale = predictors.nonzero()[:, 0], 1 / num_items["visual"].clamp(min=1)
+        scale = 1 / num_items["visual"].clamp(min=1)
         for name, term in self.terms():
             head_loss: HeadLoss = term(states[term.layer][predictors], targets.get(name), target_index)
             loss = head_loss.total * scale
             total = total + term.weight * loss
             terms[f"loss_{name}"] = loss.detach()
             terms |= {f"{name}_{figure}": values.sum() * scale for figure, values in head_loss.metrics.items()}
-            rows[f"loss_{name}"] = _by_row(head_loss.per_token, row, len(labels))
+            rows[f"loss_{name}"] = _by_row(head_loss.per_token, row[predictors], num_rows)
         if self.training and "pixel_values" not in inputs:
             total = total + self._touch_vision()
         return {"loss": total, **terms, **({"rows": rows} if by_row else {})}
@@ -168,14 +173,14 @@ class Objective(nn.Module):
 
     def _text_loss(
         self, states: Float[Tensor, "batch length hidden"], labels: Int[Tensor, "batch length"]
-    ) -> tuple[ClassifierLoss, Int[Tensor, " supervised"]]:
-        """Gives the cross-entropy of the supervised tokens, and the row of each; logits exist at those alone."""
+    ) -> tuple[ClassifierLoss, Bool[Tensor, "batch length"]]:
+        """Gives the supervised tokens' cross-entropy, and where each is predicted; logits exist at those alone."""
         labels = F.pad(labels[:, 1:], (0, 1), value=-100)
         supervised = labels != -100
         classifier = self.vlm.get_output_embeddings()
         assert isinstance(classifier, nn.Linear)
         scored = linear_cross_entropy(states[supervised], classifier.weight, labels[supervised], bias=classifier.bias)
-        return scored, supervised.nonzero()[:, 0]
+        return scored, supervised
 
     def _touch_vision(self) -> Float[Tensor, ""]:
         """Runs a blank image for a loss of exactly zero, so that every rank reaches the same parameters on every step.

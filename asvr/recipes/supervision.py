@@ -65,9 +65,8 @@ class CodesSpec:
     def build(self, vlm: Vlm) -> CodeTargets:
         """Loads the tokenizer, and lets it look at the model's own tower where that is meant."""
         target = self.load(visual_grid(vlm.config))
-        if self.own_tower and isinstance(target, VisualTokenizer):
-            return OwnTowerCodes(target, inner_tower(vlm.model.vision_tower))
-        return target
+        own = self.own_tower and isinstance(target, VisualTokenizer)
+        return OwnTowerCodes(target, inner_tower(vlm.model.vision_tower)) if own else target
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,8 +129,8 @@ class LinearSpec:
     def build(self, hidden_size: int, target: TargetEncoder) -> LinearHead:
         """Makes a fresh head for a target's codes."""
         assert isinstance(target, CodeTargets)
-        quantizer = target.quantizer
-        return LinearHead(hidden_size, quantizer.depth, num_codes=quantizer.num_codes, width=self.width)
+        depth, num_codes = target.quantizer.depth, target.quantizer.num_codes
+        return LinearHead(hidden_size, depth, num_codes=num_codes, width=self.width)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,7 +200,6 @@ TargetSpec = CodesSpec | FeaturesSpec
 
 CodeHeadSpec = DepthTransformerSpec | LinearSpec
 """Heads over codes; the others are over features."""
-
 HeadSpec = CodeHeadSpec | DenoisingSpec | CosineSpec
 
 

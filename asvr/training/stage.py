@@ -1,7 +1,6 @@
 """Runs one stage of a recipe: build, freeze, train, save."""
 
 import json
-import os
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,8 @@ from transformers import PreTrainedModel
 from asvr.data.collate import Collator
 from asvr.data.conversation import Conversation
 from asvr.data.dataset import ConversationDataset
+from asvr.data.packing import PackingCollator, check_attention
+from asvr.data.shared import SharedList
 from asvr.data.templates import END_TOKENS, TEMPLATES
 from asvr.disk import write_whole
 from asvr.models.build import VlmProcessor
@@ -23,6 +24,7 @@ from asvr.recipes.spec import Recipe, Stage
 from asvr.training.adapter import add_adapter
 from asvr.training.by_source import source_names
 from asvr.training.freeze import set_trainable
+from asvr.training.machine import Machine
 from asvr.training.prepare import build_dataset, build_supervision, load_vlm
 from asvr.training.save import save_stage
 
@@ -36,42 +38,6 @@ METRICS = "metrics.jsonl"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Machine:
-    """How a run is laid out on the machine at hand: nothing here changes its numbers, but for rounding and draws.
-
-    Args:
-        micro_batch: Conversations per device and forward pass; the rest of a step's batch is accumulated.
-        log_every: Steps between two lines of the log.
-        save_every: Steps between two checkpoints.
-        workers: Data worker processes; 0 loads in the training process.
-        progress: Whether to draw a progress bar.
-        check_images: Whether every image is opened once before the first stage trains.
-    """
-
-    micro_batch: int = 32
-    log_every: int = 10
-    save_every: int = 500
-    workers: int = 0
-    progress: bool = True
-    check_images: bool = True
-
-    def accumulation(self, batch_size: int) -> int:
-        """Says how many micro-batches make a step.
-
-        Raises:
-            ValueError: If the global batch is not a multiple of what the devices take at once.
-        """
-        world = int(os.environ.get("WORLD_SIZE", "1"))
-        at_once = min(self.micro_batch, batch_size) * world
-        if batch_size % at_once:
-            raise ValueError(
-                f"a batch of {batch_size} conversations cannot be cut into micro-batches of {self.micro_batch} on "
-                f"{world} process(es): choose a --micro-batch whose multiple it is"
-            )
-        return batch_size // at_once
-
-
-@dataclass(frozen=True, kw_only=True)
 class StageInputs:
     """What one stage reads.
 
@@ -79,11 +45,13 @@ class StageInputs:
         conversations: What an epoch goes through.
         companions: Unlabelled pictures that ride along.
         tokens: What `token_report` counted in the conversations.
+        lengths: Tokens of each of them, counted with it.
     """
 
     conversations: list[Conversation]
     companions: list[Conversation] = field(default_factory=list)
     tokens: dict[str, int | str] = field(default_factory=dict)
+    lengths: list[int] = field(default_factory=list)
 
 
 def run_stage(
@@ -119,6 +87,7 @@ def run_stage(
     dataset = build_dataset(
         stage, objective, processor, conversations=inputs.conversations, companions=inputs.companions, seed=seed
     )
+    dataset.lengths = inputs.lengths
     trained = set_trainable(objective, stage.trainable)
     trainer = build_trainer(recipe, stage, objective, dataset, processor, folder=folder, seed=seed, machine=machine)
     checkpoint = last_checkpoint(folder / "checkpoints")
@@ -213,7 +182,9 @@ def build_trainer(
         logging_steps=machine.log_every,
         save_steps=machine.save_every,
         save_total_limit=2,
-        dataloader_num_workers=machine.workers,
+        dataloader_num_workers=machine.num_workers,
+        # They keep the pictures that they have prepared, and each prefetches two micro-batches, as is the default.
+        dataloader_persistent_workers=machine.num_workers > 0,
         dataloader_pin_memory=torch.cuda.is_available(),
         remove_unused_columns=False,
         # Every rank reaches every trained parameter on every step, also without an image (Objective._touch_vision).
@@ -224,14 +195,20 @@ def build_trainer(
     callbacks = [MetricsFile(folder / METRICS), LogBeforeSaving()]
     callbacks += [ProgressBar(f"{recipe.name} {stage.name}")] if machine.progress else []
     sources = source_names((*dataset.conversations, *dataset.companions))
+    collator = Collator.for_tokenizer(processor.tokenizer, sources=sources)
+    if machine.num_workers:
+        dataset.conversations, dataset.companions = SharedList(dataset.conversations), SharedList(dataset.companions)
+    if machine.pack:
+        check_attention(objective.vlm.config.get_text_config())
     trainer = StageTrainer(
         objective,
         arguments,
         train_dataset=dataset,
-        data_collator=Collator.for_tokenizer(processor.tokenizer, sources=sources),
+        data_collator=PackingCollator(collator) if machine.pack else collator,
         callbacks=callbacks,
         groups=optimisation.groups,
         sources=sources,
+        similar_lengths=optimisation.similar_lengths,
     )
     for own in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(own)

@@ -65,8 +65,9 @@ class CodesSpec:
     def build(self, vlm: Vlm) -> CodeTargets:
         """Loads the tokenizer, and lets it look at the model's own tower where that is meant."""
         target = self.load(visual_grid(vlm.config))
-        own = self.own_tower and isinstance(target, VisualTokenizer)
-        return OwnTowerCodes(target, inner_tower(vlm.model.vision_tower)) if own else target
+        if not self.own_tower or not isinstance(target, VisualTokenizer):
+            return target
+        return OwnTowerCodes(target, inner_tower(vlm.model.vision_tower))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,8 +130,8 @@ class LinearSpec:
     def build(self, hidden_size: int, target: TargetEncoder) -> LinearHead:
         """Makes a fresh head for a target's codes."""
         assert isinstance(target, CodeTargets)
-        depth, num_codes = target.quantizer.depth, target.quantizer.num_codes
-        return LinearHead(hidden_size, depth, num_codes=num_codes, width=self.width)
+        codes = target.quantizer
+        return LinearHead(hidden_size, codes.depth, num_codes=codes.num_codes, width=self.width)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -237,9 +238,7 @@ class SupervisionSpec:
             raise ValueError(f"supervision.weight is {self.weight}: it must be a number from zero up")
         check_fraction(self.fraction)
         if self.fraction < 1 and isinstance(self.head, DenoisingSpec):
-            raise ValueError(
-                f"supervision.fraction is {self.fraction}, but DenoisingSpec takes whole pictures: set fraction=1"
-            )
+            raise ValueError(f"fraction is {self.fraction}, but DenoisingSpec takes whole pictures: set fraction=1")
 
     def build(self, vlm: Vlm, *, gradient_checkpointing: bool = False) -> Supervision:
         """Loads the target and makes a fresh head, which may keep less for the backward pass (`checkpoint_heads`)."""

@@ -72,9 +72,3 @@ class SimilarLengths(Sampler[int]):
         """Gives the order of the epoch that training is in."""
         epoch = self.steps_done() // -(-len(self.lengths) // self.batch_size)
         yield from similar_order(self.lengths, batch_size=self.batch_size, block=self.block, seed=self.seed + epoch)
-
-
-def padding_share(batches: Sequence[Sequence[int]]) -> float:
-    """Gives the share of positions that are padding, where each batch of lengths is padded to its longest."""
-    positions = sum(len(batch) * max(batch) for batch in batches)
-    return 1 - sum(map(sum, batches)) / positions

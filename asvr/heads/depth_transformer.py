@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from asvr.heads.code_loss import code_loss
+from asvr.heads.flops import linear_weights
 from asvr.interfaces import HeadLoss
 
 PARTS = 8
@@ -105,7 +106,7 @@ class DepthTransformer(nn.Module):
 
         Lookups, norms, activations and softmaxes are left out.
         """
-        return self.states_flops_per_token() + 2.0 * _weights(self.classifiers)
+        return self.states_flops_per_token() + 2.0 * linear_weights(self.classifiers)
 
     def states_flops_per_token(self) -> float:
         """Counts those of `states`, without the classifiers."""
@@ -114,7 +115,7 @@ class DepthTransformer(nn.Module):
         per_slot = 8 * width**2 + 2 * slots * width
         layers = len(self.layers) * slots * per_slot
         codes = (slots - 1) * self.code_projection.weight.numel()
-        return 2.0 * (_weights(self.projector) + codes + layers)
+        return 2.0 * (linear_weights(self.projector) + codes + layers)
 
 
 def checkpoint_heads(module: nn.Module) -> None:
@@ -126,10 +127,6 @@ def checkpoint_heads(module: nn.Module) -> None:
     for each in module.modules():
         if isinstance(each, DepthTransformer):
             each.gradient_checkpointing = True
-
-
-def _weights(module: nn.Module) -> int:
-    return sum(each.weight.numel() for each in module.modules() if isinstance(each, nn.Linear))
 
 
 class DepthLayer(nn.Module):

@@ -5,6 +5,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from asvr.heads.code_loss import code_loss
+from asvr.heads.flops import linear_weights
 from asvr.interfaces import HeadLoss
 
 
@@ -46,5 +47,4 @@ class LinearHead(nn.Module):
 
     def flops_per_token(self) -> float:
         """Counts the forward FLOPs of one visual token: two per multiplication with its addition; no activations."""
-        layers = [module for module in self.modules() if isinstance(module, nn.Linear)]
-        return 2.0 * sum(layer.weight.numel() for layer in layers)
+        return 2.0 * linear_weights(self)

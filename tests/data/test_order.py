@@ -1,8 +1,14 @@
 import torch
 
-from asvr.data.order import BLOCKS, SimilarLengths, padding_share, similar_order
+from asvr.data.order import BLOCKS, SimilarLengths, similar_order
 
 BATCH, BLOCK = 128, 16
+
+
+def padding_share(batches: list[list[int]]) -> float:
+    """Gives the share of positions that are padding, where each batch of lengths is padded to its longest."""
+    positions = sum(len(batch) * max(batch) for batch in batches)
+    return 1 - sum(map(sum, batches)) / positions
 
 
 def mixture() -> list[int]:

@@ -5,8 +5,9 @@ from typing import Any, NamedTuple
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
+from torch import Size, Tensor
 from torch.autograd.function import once_differentiable
+from torch.utils.flop_counter import register_flop_formula
 
 MAX_LOGITS = 2**23
 """Logits that may exist at once: 32 MiB in fp32, small beside any model whose classifier exceeds it."""
@@ -47,54 +48,82 @@ def linear_cross_entropy(
         dtype = torch.get_autocast_dtype(kind)
         hidden, weight, bias = hidden.to(dtype), weight.to(dtype), None if bias is None else bias.to(dtype)
     rows_per_chunk = max(1, max_logits // weight.shape[0])
-    scored = _LinearCrossEntropy.apply(hidden, weight, bias, target, rows_per_chunk, torch.is_grad_enabled())
-    return ClassifierLoss(*scored)
+    wanted = [torch.is_grad_enabled() and each is not None and each.requires_grad for each in (hidden, weight, bias)]
+    return ClassifierLoss(*_scored(hidden, weight, bias, target, rows_per_chunk, wanted)[:3])
 
 
-class _LinearCrossEntropy(torch.autograd.Function):
-    @staticmethod
-    def forward(  # type: ignore[override]
-        ctx: Any,
-        hidden: Tensor,
-        weight: Tensor,
-        bias: Tensor | None,
-        target: Tensor,
-        rows_per_chunk: int,
-        with_gradients: bool,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        for_hidden, for_weight, for_bias = (with_gradients and each for each in ctx.needs_input_grad[:3])
-        grad_hidden = torch.empty_like(hidden) if for_hidden else None
-        # Summed in fp32: many small terms are lost in bf16.
-        grad_weight = torch.zeros_like(weight, dtype=torch.float32) if for_weight else None
-        grad_bias = weight.new_zeros(len(weight), dtype=torch.float32) if for_bias else None
-        scored = []
-        for start in range(0, max(1, len(hidden)), rows_per_chunk):
-            rows, codes = hidden[start : start + rows_per_chunk], target[start : start + rows_per_chunk]
-            shares, *figures = _softmax(rows, weight, bias, codes)
-            scored.append(figures)
-            if grad_bias is not None:
-                grad_bias += shares.sum(0)
-            shares = shares.to(weight.dtype)
-            if grad_hidden is not None:
-                grad_hidden[start : start + rows_per_chunk] = shares @ weight - weight[codes]
-            if grad_weight is not None:
-                _add_product(grad_weight, shares.t(), rows)
-        # What the targets themselves take away, for all rows at once.
-        if grad_weight is not None:
-            grad_weight.index_add_(0, target, hidden.float(), alpha=-1)
-        if grad_bias is not None:
-            grad_bias.index_add_(0, target, grad_bias.new_ones(len(target)), alpha=-1)
-        loss, correct = (torch.cat(parts) for parts in zip(*scored, strict=True))
-        ctx.save_for_backward(grad_hidden, grad_weight, grad_bias)
-        ctx.dtype = weight.dtype
-        ctx.mark_non_differentiable(loss, correct)
-        return loss.sum(), loss, correct
+_Scored = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
+"""The three of a `ClassifierLoss`, then the gradients of hidden states, weight and bias, empty where none is wanted."""
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad_total: Tensor, *_: Any) -> tuple[Tensor | None, ...]:  # type: ignore[override]
-        scaled = (None if each is None else (each * grad_total).to(ctx.dtype) for each in ctx.saved_tensors)
-        return (*scaled, None, None, None)
+
+# An operator of its own, so that `torch.compile` does not look inside: it would make a graph for each number of chunks.
+@torch.library.custom_op("asvr::linear_cross_entropy", mutates_args=())
+def _scored(
+    hidden: Tensor, weight: Tensor, bias: Tensor | None, target: Tensor, rows_per_chunk: int, wanted: list[bool]
+) -> _Scored:
+    grad_hidden, grad_weight, grad_bias = _gradients(hidden, weight, wanted)
+    scored = []
+    for start in range(0, max(1, len(hidden)), rows_per_chunk):
+        rows, codes = hidden[start : start + rows_per_chunk], target[start : start + rows_per_chunk]
+        shares, *figures = _softmax(rows, weight, bias, codes)
+        scored.append(figures)
+        if wanted[2]:
+            grad_bias += shares.sum(0)
+        shares = shares.to(weight.dtype)
+        if wanted[0]:
+            grad_hidden[start : start + rows_per_chunk] = shares @ weight - weight[codes]
+        if wanted[1]:
+            _add_product(grad_weight, shares.t(), rows)
+    # What the targets themselves take away, for all rows at once.
+    if wanted[1]:
+        grad_weight.index_add_(0, target, hidden.float(), alpha=-1)
+    if wanted[2]:
+        grad_bias.index_add_(0, target, grad_bias.new_ones(len(target)), alpha=-1)
+    loss, correct = (torch.cat(parts) for parts in zip(*scored, strict=True))
+    return loss.sum(), loss, correct, grad_hidden, grad_weight, grad_bias
+
+
+@_scored.register_fake
+def _scored_without_data(
+    hidden: Tensor, weight: Tensor, bias: Tensor | None, target: Tensor, rows_per_chunk: int, wanted: list[bool]
+) -> _Scored:
+    loss = hidden.new_empty(hidden.shape[0], dtype=torch.float32)
+    correct = hidden.new_empty(hidden.shape[0], dtype=torch.bool)
+    return loss.new_empty(()), loss, correct, *_gradients(hidden, weight, wanted)
+
+
+def _gradients(hidden: Tensor, weight: Tensor, wanted: list[bool]) -> tuple[Tensor, Tensor, Tensor]:
+    """Makes room for gradients; those of the weights are summed in fp32: many small terms are lost in bf16."""
+    return (
+        torch.empty_like(hidden) if wanted[0] else hidden.new_empty(0),
+        torch.zeros_like(weight, dtype=torch.float32) if wanted[1] else weight.new_empty(0),
+        weight.new_zeros(len(weight), dtype=torch.float32) if wanted[2] else weight.new_empty(0),
+    )
+
+
+def _keep(ctx: Any, inputs: tuple[Any, ...], output: _Scored) -> None:
+    ctx.dtype, ctx.wanted = inputs[1].dtype, inputs[5]
+    ctx.save_for_backward(*output[3:])
+    ctx.mark_non_differentiable(*output[1:])
+    # Or the backward pass is handed zeros as large as the weights, for the outputs that have no gradient.
+    ctx.set_materialize_grads(False)
+
+
+@once_differentiable
+def _scale(ctx: Any, grad_total: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
+    kept = zip(ctx.saved_tensors, ctx.wanted, strict=True)
+    return *((each * grad_total).to(ctx.dtype) if wanted else None for each, wanted in kept), None, None, None
+
+
+_scored.register_autograd(_scale, setup_context=_keep)
+
+
+@register_flop_formula(torch.ops.asvr.linear_cross_entropy)
+def _flops(
+    hidden: Size, weight: Size, bias: Size | None, target: Size, rows_per_chunk: int, wanted: list[bool], **_: Any
+) -> int:
+    """Counts the logits, and the gradients of hidden states and weight where they are wanted."""
+    return 2 * hidden[0] * weight[0] * weight[1] * (1 + wanted[0] + wanted[1])
 
 
 def _softmax(

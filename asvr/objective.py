@@ -12,6 +12,7 @@ from transformers.models.llava_next.modeling_llava_next import image_size_to_num
 
 from asvr.interfaces import HeadLoss, TargetEncoder, VisualHead
 from asvr.losses import ClassifierLoss, linear_cross_entropy
+from asvr.subset import check_fraction, score_some
 
 Alignment = Literal["next", "same"]
 """Which hidden state reconstructs a visual token: `"next"`, the one before it (the paper's Eq. 2, next-token
@@ -26,14 +27,22 @@ class Supervision(nn.Module):
         head: Scores hidden states against targets.
         weight: Factor of this loss in the objective's sum.
         layer: Which hidden state of the language model the head reads; -1 is the one that the text head reads.
+        fraction: Share of a batch's visual tokens that a training step supervises, drawn anew each time.
+
+    Raises:
+        ValueError: If the fraction is not above 0 and at most 1.
     """
 
-    def __init__(self, target: TargetEncoder, head: VisualHead, weight: float = 1.0, layer: int = -1) -> None:
+    def __init__(
+        self, target: TargetEncoder, head: VisualHead, weight: float = 1.0, layer: int = -1, *, fraction: float = 1.0
+    ) -> None:
         super().__init__()
+        check_fraction(fraction)
         self.target = target.requires_grad_(False)
         self.head = head
         self.weight = weight
         self.layer = layer
+        self.fraction = fraction
 
     def forward(
         self,
@@ -43,6 +52,8 @@ class Supervision(nn.Module):
     ) -> HeadLoss:
         """Scores the visual tokens of a batch; `prepared` is None where the batch has no image.
 
+        In training a fraction below 1 gives estimates (`score_some`), in evaluation every token is scored.
+
         Args:
             hidden: The states that reconstruct the visual tokens.
             prepared: Images, or crops of them, as the target encoder takes them.
@@ -51,17 +62,24 @@ class Supervision(nn.Module):
         Raises:
             ValueError: If the targets and the visual tokens differ in number.
         """
-        if prepared is None:
-            return self.head(hidden, self.target.encode_none(hidden.device))
-        with torch.no_grad():
-            target = self.target.encode(prepared).flatten(0, 1)
-            target = target if index is None else target[index]
+        target = self._targets(prepared, index, hidden.device)
         if len(target) != len(hidden):
             raise ValueError(
                 f"{len(hidden)} visual tokens in the batch, but targets for {len(target)}: the target's grid "
                 f"{self.target.grid} must match the vision tower's, and no image may be truncated"
             )
+        if self.fraction < 1 and self.training:
+            return score_some(self.head, hidden, target, fraction=self.fraction)
         return self.head(hidden, target)
+
+    @torch.no_grad()
+    def _targets(
+        self, prepared: Shaped[Tensor, "images ..."] | None, index: Int[Tensor, " tokens"] | None, device: torch.device
+    ) -> Shaped[Tensor, "targets ..."]:
+        if prepared is None:
+            return self.target.encode_none(device)
+        target = self.target.encode(prepared).flatten(0, 1)
+        return target if index is None else target[index]
 
 
 class Objective(nn.Module):
@@ -93,6 +111,7 @@ class Objective(nn.Module):
         target_index: Int[Tensor, " tokens"] | None = None,
         num_items: Mapping[str, Tensor] | None = None,
         by_row: bool = False,
+        conversation: Int[Tensor, "batch length"] | None = None,
         **inputs: Tensor,
     ) -> dict[str, Any]:
         """Computes every loss of one batch.
@@ -107,6 +126,8 @@ class Objective(nn.Module):
             num_items: How many supervised text tokens and visual tokens the whole optimisation step has, over its
                 micro-batches and ranks (`count_items`); both losses are divided by it. This batch's own by default.
             by_row: Whether to say what each row of the batch adds.
+            conversation: Number of each position's conversation, -1 for padding, where rows hold several: these then
+                stand for rows.
             inputs: The model's own inputs.
 
         Returns:
@@ -116,20 +137,22 @@ class Objective(nn.Module):
         """
         num_items = num_items or count_items(labels, visual_mask)
         states = self._states(inputs)
-        scored, row = self._text_loss(states[-1], labels)
+        scored, supervised = self._text_loss(states[-1], labels)
         text = scored.total / num_items["text"].clamp(min=1)
         total, terms = text, {"loss_text": text.detach()}
-        rows = {"loss_text": _by_row(scored.loss, row, len(labels))}
+        row = torch.arange(len(labels), device=labels.device).unsqueeze(1).expand_as(labels)
+        row, num_rows = (row, len(labels)) if conversation is None else (conversation, int(conversation.max()) + 1)
+        rows = {"loss_text": _by_row(scored.loss, row[supervised], num_rows)}
         attention_mask = inputs.get("attention_mask")
         predictors = align(visual_mask, self.alignment, attention_mask) if self.supervision else visual_mask
-        row, scale = predictors.nonzero()[:, 0], 1 / num_items["visual"].clamp(min=1)
+        scale = 1 / num_items["visual"].clamp(min=1)
         for name, term in self.terms():
             head_loss: HeadLoss = term(states[term.layer][predictors], targets.get(name), target_index)
             loss = head_loss.total * scale
             total = total + term.weight * loss
             terms[f"loss_{name}"] = loss.detach()
             terms |= {f"{name}_{figure}": values.sum() * scale for figure, values in head_loss.metrics.items()}
-            rows[f"loss_{name}"] = _by_row(head_loss.per_token, row, len(labels))
+            rows[f"loss_{name}"] = _by_row(head_loss.per_token, row[predictors], num_rows)
         if self.training and "pixel_values" not in inputs:
             total = total + self._touch_vision()
         return {"loss": total, **terms, **({"rows": rows} if by_row else {})}
@@ -150,14 +173,14 @@ class Objective(nn.Module):
 
     def _text_loss(
         self, states: Float[Tensor, "batch length hidden"], labels: Int[Tensor, "batch length"]
-    ) -> tuple[ClassifierLoss, Int[Tensor, " supervised"]]:
-        """Gives the cross-entropy of the supervised tokens, and the row of each; logits exist at those alone."""
+    ) -> tuple[ClassifierLoss, Bool[Tensor, "batch length"]]:
+        """Gives the supervised tokens' cross-entropy, and where each is predicted; logits exist at those alone."""
         labels = F.pad(labels[:, 1:], (0, 1), value=-100)
         supervised = labels != -100
         classifier = self.vlm.get_output_embeddings()
         assert isinstance(classifier, nn.Linear)
         scored = linear_cross_entropy(states[supervised], classifier.weight, labels[supervised], bias=classifier.bias)
-        return scored, supervised.nonzero()[:, 0]
+        return scored, supervised
 
     def _touch_vision(self) -> Float[Tensor, ""]:
         """Runs a blank image for a loss of exactly zero, so that every rank reaches the same parameters on every step.

@@ -20,18 +20,18 @@ import torch
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
+from torch import Tensor
 
 from asvr.environment import environment
+from asvr.objective import Objective
 from asvr.recipes import RECIPES
 from asvr.recipes.shrink import shrink
-from asvr.recipes.spec import Recipe
 from asvr.recipes.tables import LLAVA, TABLES
 from asvr.studies.costs import costs_of, training_step
 from asvr.studies.stand_ins import make_stand_ins
 
 
-def prepare_step(recipe: Recipe, parts: Path) -> Callable[[], float]:
-    objective, batch = training_step(recipe, parts)
+def prepare_step(objective: Objective, batch: dict[str, Tensor]) -> Callable[[], float]:
     optimizer = torch.optim.AdamW([each for each in objective.parameters() if each.requires_grad], lr=1e-4)
 
     def step() -> float:
@@ -48,7 +48,7 @@ def run(names: list[str], parts: Path, rounds: int) -> dict[str, Any]:
     recipes = {name: shrink(RECIPES[name], parts) for name in names}
     make_stand_ins(recipes.values(), parts)
     costs = {name: costs_of(recipe, parts, parts.parent / "arms" / name) for name, recipe in recipes.items()}
-    steps = {name: prepare_step(recipe, parts) for name, recipe in recipes.items()}
+    steps = {name: prepare_step(*training_step(recipe, parts)) for name, recipe in recipes.items()}
     for step in steps.values():
         step()
     turns = track(range(rounds), description="rounds")

@@ -40,7 +40,10 @@ def train(
     ] = False,
     seed: Annotated[int, typer.Option(help="Decides initial weights and the order of the data.")] = 0,
     micro_batch: Annotated[int, typer.Option(min=1, help="Conversations per device and forward pass.")] = 32,
-    workers: Annotated[int, typer.Option(min=0, help="Data worker processes.")] = 0,
+    workers: Annotated[
+        int | None, typer.Option(min=0, help="Data worker processes; by the cores that are left, by default.")
+    ] = None,
+    pack: Annotated[bool, typer.Option("--pack", help="Let conversations share rows, none seeing another.")] = False,
     save_every: Annotated[int, typer.Option(min=1, help="Steps between two checkpoints.")] = 500,
     log_every: Annotated[int, typer.Option(min=1, help="Steps between two lines of the log.")] = 10,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out broken records, and count them.")] = False,
@@ -61,6 +64,7 @@ def train(
         log_every=log_every,
         save_every=save_every,
         workers=workers,
+        pack=pack,
         check_images=check_images,
     )
     sources = stage_sources(data, images, derived, root=data_root)

@@ -98,6 +98,7 @@ class ConversationDataset(Dataset[list[Sample]]):
         companions: What rides along, in an order drawn once from the seed and gone through in turn.
         companions_per_sample: How many accompany each conversation.
         seed: Draws the order of the companions.
+        lengths: Tokens of each conversation, as `token_report` counts them, for orders by length.
 
     Raises:
         ValueError: If there are companions but none per sample, or the reverse.
@@ -112,6 +113,7 @@ class ConversationDataset(Dataset[list[Sample]]):
         companions: Sequence[Conversation] = (),
         companions_per_sample: int = 0,
         seed: int = 0,
+        lengths: Sequence[int] = (),
     ) -> None:
         if bool(companions) != (companions_per_sample > 0):
             raise ValueError(
@@ -120,9 +122,10 @@ class ConversationDataset(Dataset[list[Sample]]):
         self.conversations = conversations
         self.encode = encode
         self.images = images
+        self.lengths = lengths
         self.companions_per_sample = companions_per_sample
         order = torch.randperm(len(companions), generator=torch.Generator().manual_seed(seed)).tolist()
-        self.companions = [companions[index] for index in order]
+        self.companions: Sequence[Conversation] = [companions[index] for index in order]
 
     def __len__(self) -> int:
         """Counts the conversations, without companions."""
@@ -149,7 +152,7 @@ class ConversationDataset(Dataset[list[Sample]]):
 
 def token_report(
     conversations: Sequence[Conversation], encode: Callable[[Conversation], Encoded]
-) -> dict[str, int | str]:
+) -> tuple[dict[str, int | str], list[int]]:
     """Counts exactly what training on conversations costs and learns from, by encoding each of them once.
 
     Args:
@@ -159,22 +162,24 @@ def token_report(
     Returns:
         Numbers of `samples`, `images`, `visual_tokens` (those that show a place of an image), `text_tokens` (all
         others), `supervised_tokens` and `truncated_samples`; `longest_sample` in tokens and its id, `longest_id`.
+        Then the length of each conversation, in tokens, visual ones included.
 
     Raises:
         ValueError: If a conversation cannot be encoded.
     """
     keys = ("samples", "images", "visual_tokens", "text_tokens", "supervised_tokens", "truncated_samples")
     counts = dict.fromkeys(keys, 0)
-    longest = (0, "")
+    longest, lengths = (0, ""), []
     for conversation in track(conversations, description="counting tokens", transient=True):
         encoded = encode(conversation)
         num_visual = int(encoded.visual_mask.sum())
         num_tokens = len(encoded.input_ids)
+        lengths.append(num_tokens)
         figures = (1, len(conversation.images), num_visual, num_tokens - num_visual, encoded.num_supervised)
         for key, figure in zip(keys, (*figures, int(encoded.truncated)), strict=True):
             counts[key] += figure
         longest = max(longest, (num_tokens, conversation.id), key=lambda pair: pair[0])
-    return {**counts, "longest_sample": longest[0], "longest_id": longest[1]}
+    return {**counts, "longest_sample": longest[0], "longest_id": longest[1]}, lengths
 
 
 def _missing_files(source: Source, conversations: Sequence[Conversation]) -> set[str]:

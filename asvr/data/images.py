@@ -34,20 +34,24 @@ class PreparedImage(NamedTuple):
     layout: ImageLayout
 
 
-def open_image(file: Path | BytesIO, *, record: str) -> Image.Image:
-    """Reads an image file in full, as RGB.
+def open_image(file: Path | BytesIO, *, record: str, at_least: Size | None = None) -> Image.Image:
+    """Reads an image file, as RGB.
 
     As in LLaVA, transparency is dropped, not blended, and the orientation noted by a camera is not applied.
 
     Args:
         file: The file, or its bytes.
         record: Id of the record that shows it, for the error.
+        at_least: Height and width in pixels that are enough: a JPEG file is then decoded at the smallest of 1/8, 1/4
+            and 1/2 of its size that still has both, if there is one. None decodes in full.
 
     Raises:
         ValueError: If the file is missing, cut short or no image.
     """
     try:
         with Image.open(file) as image:
+            if at_least is not None:
+                image.draft(None, at_least[::-1])
             image.load()
             # Straight to RGB, a palette with transparency warns.
             return (image.convert("RGBA") if image.mode == "P" else image).convert("RGB")
@@ -99,6 +103,7 @@ class ImagePreparation:
         target_prepares: Turn an RGB image into what each target encoder takes of its crops, by the name of its
             supervision.
         cache_bytes: Most memory to keep prepared images in, in bytes; each data worker has as much for itself.
+        at_least: As `open_image`. Model and targets see the same decoded picture, and the layout is of its size.
     """
 
     def __init__(
@@ -108,18 +113,20 @@ class ImagePreparation:
         *,
         target_prepares: Mapping[str, Callable[[Image.Image], Tensor]] | None = None,
         cache_bytes: int = 0,
+        at_least: Size | None = None,
     ) -> None:
         self.prepare = prepare
         self.layout = layout
         self.target_prepares = target_prepares or {}
         self.free_bytes = cache_bytes
+        self.at_least = at_least
         self.kept: dict[Path, PreparedImage] = {}
 
     def __call__(self, path: Path, *, record: str) -> PreparedImage:
         """Gives the image in a file, prepared; errors are those of `open_image`."""
         if path in self.kept:
             return self.kept[path]
-        image = open_image(path, record=record)
+        image = open_image(path, record=record, at_least=self.at_least)
         prepared = PreparedImage(
             inputs=self.prepare(image),
             targets={name: prepare(image) for name, prepare in self.target_prepares.items()},

@@ -1,6 +1,6 @@
 """From a saved model and a data file to a folder of answers, which can be interrupted and resumed."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -13,13 +13,15 @@ from asvr.data.dataset import Source
 from asvr.data.images import ImagePreparation
 from asvr.data.template import encode_prompt
 from asvr.evaluation.answer_file import Answer, append_answers
-from asvr.evaluation.greedy import GreedyModel, load_image_preparation, load_tokenizer, pad_prompts
+from asvr.evaluation.greedy import GreedyModel, load_image_preparation, load_tokenizer
+from asvr.evaluation.prompt_batch import PromptBatch
 from asvr.evaluation.questions import Question, make_batches, read_questions
 from asvr.evaluation.resume import begin_or_resume, make_header
+from asvr.evaluation.shared_pictures import SharedPictures
 from asvr.models.grids import file_layout
 
 CACHE_BYTES = 2**30
-"""Memory for prepared pictures; several questions are asked about each."""
+"""Memory for prepared pictures; several questions, but not all in one batch, are asked about each."""
 
 
 def answer_questions(
@@ -69,19 +71,14 @@ def answer_questions(
     pending = [batch for batch in batches if any(questions[index].id not in answered for index in batch)]
     if not pending:
         return
-    model = GreedyModel(model_folder, device=torch.device(device))
+    model = SharedPictures(GreedyModel(model_folder, device=torch.device(device)))
     prepare = load_image_preparation(model_folder, cache_bytes=CACHE_BYTES)
     for batch in track(pending, description=f"Answering {data.stem}"):
         asked = [questions[index] for index in batch]
-        inputs = pad_prompts(
-            [prompts[index] for index in batch],
-            list(_open_images(asked, images or Path(), prepare)),
-            pad_token_id=model.ends[0],
-        )
-        texts = [
-            str(tokenizer.decode(ids, clean_up_tokenization_spaces=False))
-            for ids in model(inputs, max_new_tokens=max_new_tokens)
-        ]
+        shown = [question.images for question in asked]
+        pictures = _open_images(asked, images or Path(), prepare)
+        said = model(PromptBatch([prompts[index] for index in batch], shown, pictures), max_new_tokens=max_new_tokens)
+        texts = [str(tokenizer.decode(ids, clean_up_tokenization_spaces=False)) for ids in said]
         answers = (Answer.to(question, text) for question, text in zip(asked, texts, strict=True))
         append_answers(out, [answer for answer in answers if answer.id not in answered])
 
@@ -106,7 +103,8 @@ def encode_questions(questions: Sequence[Question], model_folder: Path, images: 
     ]
 
 
-def _open_images(questions: Sequence[Question], folder: Path, prepare: ImagePreparation) -> Iterator[dict[str, Tensor]]:
-    for question in questions:
-        for name in question.images:
-            yield prepare(folder / name, record=question.id).inputs
+def _open_images(
+    questions: Sequence[Question], folder: Path, prepare: ImagePreparation
+) -> dict[str, dict[str, Tensor]]:
+    shown = {name: question.id for question in questions for name in question.images}
+    return {name: prepare(folder / name, record=record).inputs for name, record in shown.items()}

@@ -1,8 +1,10 @@
 """Batches of a benchmark's questions, answered and written one after another while the next one is prepared."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from io import BytesIO
+from typing import TypeVar
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Task as Bar
@@ -11,12 +13,15 @@ from torch import Tensor
 
 from asvr.data.images import open_image
 from asvr.evaluation.answer_file import Answer, append_answers, read_answers
+from asvr.evaluation.chat_pictures import PROCESSORS, ChatPictures
 from asvr.evaluation.chat_processor import ChatProcessor
 from asvr.evaluation.greedy import GreedyModel
 from asvr.evaluation.questions import Question, QuestionSet
+from asvr.evaluation.shared_pictures import SharedPictures, can_share
 from asvr.evaluation.suite_task import Task
 
 Batch = Sequence[Question]
+Prepared = TypeVar("Prepared")
 
 
 def answer_batches(
@@ -45,8 +50,9 @@ def answer_batches(
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Speed(), TimeRemainingColumn())
     with Progress(*columns, disable=process > 0) as progress:
         bar = progress.add_task(f"Answering {label}", total=sum(map(len, batches)))
-        for batch, inputs in _prepare_ahead(batches, task.asked, processor):
-            said = model(inputs, max_new_tokens=task.header.max_new_tokens)
+        prepare, answer = _choose(task.asked, model, processor)
+        for batch, prepared in _prepare_ahead(batches, prepare):
+            said = answer(prepared, max_new_tokens=task.header.max_new_tokens)
             answers = [Answer.to(question, processor.decode(ids)) for question, ids in zip(batch, said, strict=True)]
             append_answers(task.folder, [answer for answer in answers if answer.id not in answered], process=process)
             progress.advance(bar, len(batch))
@@ -67,16 +73,21 @@ def make_inputs(batch: Batch, asked: QuestionSet, processor: ChatProcessor) -> d
     return processor([question.text for question in batch], pictures)
 
 
-def _prepare_ahead(
-    batches: Sequence[Batch], asked: QuestionSet, processor: ChatProcessor
-) -> Iterator[tuple[Batch, dict[str, Tensor]]]:
+def _choose(asked: QuestionSet, model: GreedyModel, processor: ChatProcessor) -> tuple[Callable, Callable]:
+    """Gives what prepares a batch and what answers it: each picture once where the model's family allows that."""
+    if can_share(model.model.config) and isinstance(processor.processor, PROCESSORS):
+        return ChatPictures(processor, asked), SharedPictures(model)
+    return partial(make_inputs, asked=asked, processor=processor), model
+
+
+def _prepare_ahead(batches: Sequence[Batch], prepare: Callable[[Batch], Prepared]) -> Iterator[tuple[Batch, Prepared]]:
     """Prepares the pictures of the next batch while the model answers this one."""
     with ThreadPoolExecutor(max_workers=1) as pool:
-        coming = [pool.submit(make_inputs, batch, asked, processor) for batch in batches[:1]]
+        coming = [pool.submit(prepare, batch) for batch in batches[:1]]
         for place, batch in enumerate(batches):
-            inputs = coming.pop().result()
-            coming = [pool.submit(make_inputs, after, asked, processor) for after in batches[place + 1 : place + 2]]
-            yield batch, inputs
+            prepared = coming.pop().result()
+            coming = [pool.submit(prepare, after) for after in batches[place + 1 : place + 2]]
+            yield batch, prepared
 
 
 class _Speed(ProgressColumn):

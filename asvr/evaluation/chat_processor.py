@@ -77,18 +77,20 @@ class ChatProcessor:
             ValueError: If template or processor refuse a message, or one's pictures are not as many as its markers.
         """
         texts = [self.render(message) for message in messages]
-        start = self.tokenizer.bos_token
-        # As stock code does: a template that writes the start token itself must not be given a second one.
-        has_start = isinstance(start, str) and texts[0].startswith(start)
         made = self.processor(
             images=[list(shown) for shown in pictures],
             text=texts,
             padding=True,
             return_tensors="pt",
-            add_special_tokens=not has_start,
+            add_special_tokens=not self.has_start(texts[0]),
         )
         # PaliGemma's processor makes labels too, which only training takes.
         return {name: value for name, value in made.items() if isinstance(value, Tensor) and name != "labels"}
+
+    def has_start(self, text: str) -> bool:
+        """Says whether a rendered prompt begins with the start token, as stock code does: it must not get a second."""
+        start = self.tokenizer.bos_token
+        return isinstance(start, str) and text.startswith(start)
 
     def decode(self, ids: Sequence[int]) -> str:
         """Gives the text of an answer without special tokens, otherwise as it came."""

@@ -1,25 +1,23 @@
 """Greedy answers of a saved stock model to batches of questions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Int
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 from transformers import (
     MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
     AutoConfig,
     AutoImageProcessor,
     AutoModelForImageTextToText,
     AutoTokenizer,
+    Cache,
     GenerationConfig,
     PreTrainedTokenizerBase,
 )
 
-from asvr.data.collate import batch_inputs
 from asvr.data.images import ImagePreparation, ModelInputs
 from asvr.models.grids import image_layout
 
@@ -80,13 +78,16 @@ class GreedyModel:
         self.ends: list[int] = ends if isinstance(ends, list) else [ends]
 
     @torch.inference_mode()
-    def __call__(self, inputs: Mapping[str, Tensor], *, max_new_tokens: int) -> list[list[int]]:
+    def __call__(
+        self, inputs: Mapping[str, Tensor], *, max_new_tokens: int, past_key_values: Cache | None = None
+    ) -> list[list[int]]:
         """Answers a batch of prompts, padded on the left so that each answer follows its own prompt.
 
         Args:
             inputs: What the model takes, by name: `input_ids` and `attention_mask`, both `(prompts, length)`, and what
                 belongs to the pictures.
             max_new_tokens: Longest answer, in tokens.
+            past_key_values: What the model has read of the prompts before, from their beginning on; it grows.
 
         Returns:
             For each prompt the ids before the first end token.
@@ -94,32 +95,16 @@ class GreedyModel:
         self.model.generation_config = GenerationConfig(
             do_sample=False, max_new_tokens=max_new_tokens, eos_token_id=self.ends, pad_token_id=self.ends[0]
         )
-        moved = {name: tensor.to(self.model.device) for name, tensor in inputs.items()}
-        cast = {name: _cast(tensor, self.model.dtype) for name, tensor in moved.items()}
-        generated = self.model.generate(**cast)
+        generated = self.model.generate(**self.place(inputs), past_key_values=past_key_values)
         return [self._until_end(ids) for ids in generated[:, inputs["input_ids"].shape[1] :].tolist()]
+
+    def place(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Brings a model's inputs to its device, and those that are no whole numbers to its dtype."""
+        moved = {name: tensor.to(self.model.device) for name, tensor in inputs.items()}
+        return {name: _cast(tensor, self.model.dtype) for name, tensor in moved.items()}
 
     def _until_end(self, ids: list[int]) -> list[int]:
         return ids[: next((place for place, token in enumerate(ids) if token in self.ends), len(ids))]
-
-
-def pad_prompts(
-    prompts: Sequence[Int[Tensor, " _"]], images: Sequence[Mapping[str, Tensor]], *, pad_token_id: int
-) -> dict[str, Tensor]:
-    """Makes the inputs of a batch from its prompts.
-
-    Args:
-        prompts: Ids with the visual tokens in place.
-        images: The model's inputs of each image of all prompts, in reading order.
-        pad_token_id: Stands at masked positions. Which it is makes no difference, as long as it is not the image's.
-    """
-    longest = max(len(prompt) for prompt in prompts)
-    lengths = torch.tensor([len(prompt) for prompt in prompts])
-    inputs = {
-        "input_ids": pad_sequence(list(prompts), batch_first=True, padding_value=pad_token_id, padding_side="left"),
-        "attention_mask": (torch.arange(longest) >= longest - lengths[:, None]).long(),
-    }
-    return inputs | (batch_inputs(images) if images else {})
 
 
 def _check_kind(folder: Path) -> None:

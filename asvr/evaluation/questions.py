@@ -95,7 +95,9 @@ def _alone(text: str, num_shown: int) -> tuple[str, int]:
 def make_batches(
     questions: Sequence[Question], lengths: Sequence[int] | Sequence[tuple[int, int]], *, batch_size: int
 ) -> list[list[int]]:
-    """Puts questions of similar length, and among those the ones about the same pictures, into the same batch.
+    """Puts questions about the same pictures, and groups of such questions of similar length, into the same batch.
+
+    Beside each other a picture is read once for all of them. A group counts as long as its longest question.
 
     Args:
         questions: What is asked.
@@ -110,5 +112,14 @@ def make_batches(
     """
     if batch_size < 1:
         raise ValueError(f"The batch size is {batch_size}, but a batch takes at least 1 question. Give more.")
-    order = sorted(range(len(questions)), key=lambda index: (lengths[index], questions[index].images, index))
+    longest: dict[tuple[str, ...], int | tuple[int, int]] = {}
+    for question, length in zip(questions, lengths, strict=True):
+        longest[question.images] = max(longest.get(question.images, length), length)
+
+    def place(index: int) -> tuple[Any, ...]:
+        images, length = questions[index].images, lengths[index]
+        # Without a picture there is nothing to share.
+        return (longest[images] if images else length, images, length, index)
+
+    order = sorted(range(len(questions)), key=place)
     return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]

@@ -4,6 +4,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from asvr.heads.flops import linear_weights
 from asvr.interfaces import HeadLoss
 
 
@@ -32,4 +33,4 @@ class CosineHead(nn.Module):
 
     def flops_per_token(self) -> float:
         """Counts the forward FLOPs of one visual token, two per multiplication with its addition."""
-        return 2.0 * sum(each.weight.numel() for each in self.projector if isinstance(each, nn.Linear))
+        return 2.0 * linear_weights(self.projector)

@@ -7,8 +7,8 @@ gradients pass is counted by formula. Per token, with W the weights of a part's 
   together. It is counted over all pairs of tokens, as it is computed where no kernel leaves out the masked half.
 * backward: 2 W for the gradient of what goes in, 2 W more for the gradients of weights that train, and twice the
   forward of attention.
-* again, with gradient checkpointing: the forward but for each layer's last matrix, whose result nobody needs. Logits
-  are never computed twice (`asvr.losses`).
+* again, with gradient checkpointing: the forward but for each layer's last matrix, whose result nobody needs, and a
+  depth transformer's states. Logits are never computed twice (`asvr.losses`).
 
 Norms, activations, softmaxes, embeddings and the optimiser are left out: under 1 % at real size.
 """
@@ -24,6 +24,7 @@ from transformers import PreTrainedModel
 from asvr.heads.cosine import CosineHead
 from asvr.heads.denoising import DenoisingHead
 from asvr.heads.depth_transformer import DepthTransformer
+from asvr.heads.linear import LinearHead
 from asvr.interfaces import TargetEncoder
 from asvr.models.build import Vlm
 from asvr.models.discrete_input import DiscreteTower
@@ -32,7 +33,7 @@ from asvr.targets.continuous import ContinuousTargets
 from asvr.targets.residual_quantizer import ResidualQuantizer
 from asvr.targets.tokenizer import VisualTokenizer
 
-Head = DepthTransformer | DenoisingHead | CosineHead
+Head = DepthTransformer | LinearHead | DenoisingHead | CosineHead
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,8 @@ def classifier_flops(vlm: Vlm, supervised: float) -> Flops:
 def head_flops(head: Head, tokens: float) -> Flops:
     """Counts a visual head on so many visual tokens of a conversation; its backward pass as twice its forward pass."""
     once = head.flops_per_token() * tokens
+    if isinstance(head, DepthTransformer) and head.gradient_checkpointing:
+        return Flops(once, 2 * once, head.states_flops_per_token() * tokens)
     return Flops(once, 2 * once)
 
 

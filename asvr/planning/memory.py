@@ -19,7 +19,9 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.func import functional_call
 from transformers import PreTrainedModel
 
+from asvr.heads.depth_transformer import PARTS, DepthTransformer
 from asvr.objective import Supervision
+from asvr.subset import num_chosen
 
 Strategy = Literal["ddp", "fsdp", "zero2", "zero3"]
 """How several devices share the work; on one device they are all the same but for DeepSpeed's arithmetic."""
@@ -169,13 +171,15 @@ def layer_bytes(language_model: PreTrainedModel, precision: Precision, *, batch:
 def head_bytes(term: Supervision, hidden_size: int, tokens: int, precision: Precision) -> float:
     """Counts what a visual head keeps for the backward pass of so many visual tokens.
 
+    With gradient checkpointing that is what goes in, and one part of the tokens at a time while it is computed again.
+
     Args:
         term: A visual loss without weights.
         hidden_size: Width of the language model's hidden states.
-        tokens: Visual tokens of a micro-batch, all positions of each picture.
+        tokens: Visual tokens of a micro-batch, all positions of each picture; the head may be given fewer.
         precision: The recipe's.
     """
-    head = term.head
+    head, tokens = term.head, num_chosen(tokens, term.fraction)
     assert isinstance(head, nn.Module)
     with FakeTensorMode():
         weights = _without_data(head)
@@ -183,7 +187,27 @@ def head_bytes(term: Supervision, hidden_size: int, tokens: int, precision: Prec
         target = none.new_zeros((tokens, *none.shape[1:]))
         hidden = torch.empty(tokens, hidden_size, requires_grad=True)
         with autocast(precision):
-            return kept_bytes(lambda: functional_call(head, weights, (hidden, target)), weights.values())
+            kept = kept_bytes(lambda: functional_call(head, weights, (hidden, target)), weights.values())
+            if not (isinstance(head, DepthTransformer) and head.gradient_checkpointing):
+                return kept
+            largest = tokens // PARTS + tokens % PARTS
+            part = hidden[:largest], target[:largest]
+            named = {f"head.{name}": weight for name, weight in weights.items()}
+            own = (*weights.values(), hidden, target)
+            again = kept_bytes(lambda: functional_call(_States(head), named, part), own)
+            return kept + hidden.nbytes + target.nbytes + again
+
+
+class _States(nn.Module):
+    """What a depth transformer computes again, as a module to be called with weights without data."""
+
+    def __init__(self, head: DepthTransformer) -> None:
+        super().__init__()
+        self.head = head
+
+    def forward(self, hidden: Tensor, codes: Tensor) -> Tensor:
+        """Calls it."""
+        return self.head.states(hidden, codes)
 
 
 def _without_data(module: nn.Module) -> dict[str, Tensor]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from transformers import AutoConfig, AutoTokenizer, PretrainedConfig
 
+from asvr.heads.depth_transformer import checkpoint_heads
 from asvr.models.build import IMAGE_TOKEN, Vlm, empty_vlm, vlm_config
 from asvr.models.discrete_input import DiscreteTowerConfig
 from asvr.models.from_tokenizer import discrete_config
@@ -54,7 +55,9 @@ def outline_objective(recipe: Recipe, stage: Stage, vlm: Vlm) -> Objective:
         target = outline_target(spec.target, vlm)
         with torch.device("meta"):
             head = spec.head.build(vlm.config.get_text_config().hidden_size, target)
-        supervision[name] = Supervision(target, head, spec.weight, spec.layer)
+        supervision[name] = Supervision(target, head, spec.weight, spec.layer, fraction=spec.fraction)
+        if stage.gradient_checkpointing:
+            checkpoint_heads(supervision[name])
     return Objective(vlm, supervision, recipe.alignment)
 
 

@@ -57,7 +57,7 @@ def stage_flops(stage: Stage, objective: Objective, lengths: Lengths) -> dict[st
         assert isinstance(head, Head)
         made = target_flops(stage.supervision[name].target, term.target)
         costs[f"target {name}"] = Flops(made * crops) if made else NOTHING
-        costs[f"head {name}"] = head_flops(head, pictures * lengths.shown)
+        costs[f"head {name}"] = head_flops(head, term.fraction * pictures * lengths.shown)
     return costs
 
 

@@ -39,6 +39,9 @@ class Optimisation:
         warmup_ratio: Share of the steps in which the rate rises.
         weight_decay: AdamW's.
         max_grad_norm: Gradients are scaled down to this norm.
+        similar_lengths: Conversations of similar length that stand together in a step, of which it has as many such
+            blocks as fit; 1 draws each by itself, as the paper does. Padding is least where a micro-batch is one block
+            or a part of one.
     """
 
     batch_size: int
@@ -48,6 +51,7 @@ class Optimisation:
     warmup_ratio: float = 0.03
     weight_decay: float = 0.0
     max_grad_norm: float = 1.0
+    similar_lengths: int = 1
 
     def __post_init__(self) -> None:
         """Refuses what cannot train."""
@@ -64,6 +68,11 @@ class Optimisation:
             raise ValueError(f"optimisation.warmup_ratio is {self.warmup_ratio}: it is a share, from 0 to below 1")
         if not 0 <= self.weight_decay < math.inf:
             raise ValueError(f"optimisation.weight_decay is {self.weight_decay}: it must be zero or above")
+        if self.similar_lengths < 1 or self.batch_size % self.similar_lengths:
+            raise ValueError(
+                f"optimisation.similar_lengths is {self.similar_lengths}: a step of {self.batch_size} conversations "
+                "cannot be cut into blocks of so many; choose a divisor of batch_size"
+            )
         names = [group.name for group in self.groups]
         if len(set(names)) < len(names):
             raise ValueError(f"optimisation.groups has two of one name among {', '.join(names)}: name each differently")

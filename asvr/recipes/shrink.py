@@ -18,6 +18,7 @@ from asvr.recipes.supervision import (
     DepthTransformerSpec,
     FeaturesSpec,
     HeadSpec,
+    LinearSpec,
     SupervisionSpec,
     TargetSpec,
 )
@@ -63,13 +64,14 @@ So 779 K are 1,171, as many as in proportion; 2 M and 4 M are 2,000, fewer; the 
 
 HEADS: dict[HeadSpec, HeadSpec] = {
     DepthTransformerSpec(): DepthTransformerSpec(width=128, num_layers=1, head_width=64),
+    LinearSpec(): LinearSpec(width=128),
     DenoisingSpec(): DenoisingSpec(width=32, num_layers=1, num_heads=4),
     PARAMETER_MATCHED: DenoisingSpec(width=48, num_layers=10, num_heads=4),
     FLOP_MATCHED: DenoisingSpec(width=32, num_layers=8, num_heads=4),
     CosineSpec(): CosineSpec(width=32),
 }
 """Small heads whose sizes are to the small depth head as the real ones are to the real one: a tenth of its parameters,
-as many parameters, as many forward FLOPs, a fiftieth."""
+as many parameters, as many forward FLOPs, a fiftieth; the linear one has the small depth head's trunk."""
 
 RATES = {"pretrain": 2.0, "middle": 50.0, "instruct": 50.0}
 """By how much learning rates grow, stage by stage: small models need larger ones."""

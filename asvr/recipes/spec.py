@@ -63,7 +63,11 @@ class Stage:
         adapter: Low-rank adapters that train in place of the language model; None where it trains whole or not at all.
         max_length: Longest sequence in tokens.
         companions: Unlabelled pictures that ride along with each conversation.
-        gradient_checkpointing: Whether the language model's activations are computed again in the backward pass.
+        gradient_checkpointing: Whether activations of the language model and of depth transformers are computed again
+            in the backward pass.
+        draft: Decode JPEG pictures at 1/2, 1/4 or 1/8 of their size where that is still this many times, one at least,
+            the size that they are resized to; None, as in the paper, decodes them in full. Faster, and the pixels
+            differ slightly: docs/data.md says how much.
     """
 
     name: str
@@ -76,6 +80,7 @@ class Stage:
     max_length: int = 2048
     companions: int = 0
     gradient_checkpointing: bool = False
+    draft: float | None = None
 
     def __post_init__(self) -> None:
         """Refuses companions that nothing would learn from, lengths that hold nothing, and a base that also trains."""
@@ -89,6 +94,7 @@ class Stage:
                 f"stage {self.name!r} has {self.companions} unlabelled picture(s) beside each conversation, but no "
                 "visual loss to learn from them: set companions=0, or use a recipe with supervision"
             )
+        self._check_draft()
         names = [share.name for share in self.mixture]
         if len(set(names)) < len(names):
             raise ValueError(
@@ -101,6 +107,20 @@ class Stage:
             raise ValueError(
                 f"stage {self.name!r} has an adapter in place of the language model, and trains {whole[0]!r} as well: "
                 "leave that out of `trainable`, or set adapter=none"
+            )
+
+    def _check_draft(self) -> None:
+        """Refuses drafts that would be blown up, and those of pictures that a cache knows by their whole pixels."""
+        if self.draft is None:
+            return
+        if not 1 <= self.draft < math.inf:
+            raise ValueError(f"stage {self.name!r} has draft {self.draft}: it must be 1 or more, or none")
+        targets = [term.target for term in self.supervision.values()]
+        cached = [one.cache for one in targets if isinstance(one, CodesSpec) and one.cache is not None]
+        if cached:
+            raise ValueError(
+                f"stage {self.name!r} has draft {self.draft}, but the cache {cached[0]} holds codes of pictures "
+                "decoded in full: set draft=none, or target.cache=none"
             )
 
 
@@ -131,7 +151,13 @@ class Recipe:
             raise ValueError(
                 f"recipe {self.name!r}: a denoising head reconstructs one grid of visual tokens, but AnyResInput has "
                 "another for each picture: use ContinuousInput or MultiScaleInput, or a head that sees each visual "
-                "token alone (DepthTransformerSpec, CosineSpec)"
+                "token alone (DepthTransformerSpec, LinearSpec, CosineSpec)"
+            )
+        drafted = [stage.name for stage in self.stages if stage.draft is not None]
+        if isinstance(self.model.visual_input, AnyResInput) and drafted:
+            raise ValueError(
+                f"recipe {self.name!r}: stage {drafted[0]!r} decodes pictures at a smaller size, but AnyResInput cuts "
+                "them into tiles by their own: set draft=none"
             )
         targets = [term.target for stage in self.stages for term in stage.supervision.values()]
         cached = [one.cache for one in targets if isinstance(one, CodesSpec) and one.cache is not None]

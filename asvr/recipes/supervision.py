@@ -5,13 +5,15 @@ from dataclasses import dataclass
 
 from asvr.heads.cosine import CosineHead
 from asvr.heads.denoising import DenoisingHead
-from asvr.heads.depth_transformer import DepthTransformer
+from asvr.heads.depth_transformer import DepthTransformer, checkpoint_heads
 from asvr.heads.diffusion_transformer import DiffusionTransformer, check_width
+from asvr.heads.linear import LinearHead
 from asvr.interfaces import TargetEncoder
 from asvr.models.build import Vlm
 from asvr.models.grids import visual_grid
 from asvr.models.vision import inner_tower
 from asvr.objective import Supervision
+from asvr.subset import check_fraction
 from asvr.targets.cache import CachedCodes
 from asvr.targets.continuous import ContinuousTargets
 from asvr.targets.own_tower import OwnTowerCodes, OwnTowerFeatures
@@ -63,9 +65,9 @@ class CodesSpec:
     def build(self, vlm: Vlm) -> CodeTargets:
         """Loads the tokenizer, and lets it look at the model's own tower where that is meant."""
         target = self.load(visual_grid(vlm.config))
-        if self.own_tower and isinstance(target, VisualTokenizer):
-            return OwnTowerCodes(target, inner_tower(vlm.model.vision_tower))
-        return target
+        if not self.own_tower or not isinstance(target, VisualTokenizer):
+            return target
+        return OwnTowerCodes(target, inner_tower(vlm.model.vision_tower))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +119,19 @@ class DepthTransformerSpec:
             num_layers=self.num_layers,
             head_width=self.head_width,
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinearSpec:
+    """A lighter head over codes, each depth without knowing the others; the default is as wide as the release's."""
+
+    width: int = 2048
+
+    def build(self, hidden_size: int, target: TargetEncoder) -> LinearHead:
+        """Makes a fresh head for a target's codes."""
+        assert isinstance(target, CodeTargets)
+        codes = target.quantizer
+        return LinearHead(hidden_size, codes.depth, num_codes=codes.num_codes, width=self.width)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,7 +199,9 @@ class CosineSpec:
 
 TargetSpec = CodesSpec | FeaturesSpec
 
-HeadSpec = DepthTransformerSpec | DenoisingSpec | CosineSpec
+CodeHeadSpec = DepthTransformerSpec | LinearSpec
+"""Heads over codes; the others are over features."""
+HeadSpec = CodeHeadSpec | DenoisingSpec | CosineSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,19 +213,22 @@ class SupervisionSpec:
         head: What learns to.
         weight: Factor of the loss in the objective's sum.
         layer: Which hidden state of the language model the head reads; -1 is the one that the text head reads.
+        fraction: Share of a batch's visual tokens that each step supervises, drawn at random; every figure stays an
+            estimate of the whole without bias. The head costs so much less.
     """
 
     target: TargetSpec
     head: HeadSpec
     weight: float = 1.0
     layer: int = -1
+    fraction: float = 1.0
 
     def __post_init__(self) -> None:
-        """Refuses a head over codes where the target is features, the reverse, and a weight that is no factor."""
-        has_codes, over_codes = isinstance(self.target, CodesSpec), isinstance(self.head, DepthTransformerSpec)
+        """Refuses a head of the other kind than the target, a weight that is no factor, a fraction that is no share."""
+        has_codes, over_codes = isinstance(self.target, CodesSpec), isinstance(self.head, CodeHeadSpec)
         if has_codes != over_codes:
             gives, takes = "codes" if has_codes else "features", "codes" if over_codes else "features"
-            remedy = "DepthTransformerSpec" if has_codes else "DenoisingSpec or CosineSpec"
+            remedy = "DepthTransformerSpec or LinearSpec" if has_codes else "DenoisingSpec or CosineSpec"
             raise ValueError(
                 f"supervision: the target {self.target.folder} gives {gives}, but {type(self.head).__name__} "
                 f"reconstructs {takes}: use {remedy}, or a target that gives {takes} "
@@ -216,9 +236,14 @@ class SupervisionSpec:
             )
         if not 0 <= self.weight < math.inf:
             raise ValueError(f"supervision.weight is {self.weight}: it must be a number from zero up")
+        check_fraction(self.fraction)
+        if self.fraction < 1 and isinstance(self.head, DenoisingSpec):
+            raise ValueError(f"fraction is {self.fraction}, but DenoisingSpec takes whole pictures: set fraction=1")
 
-    def build(self, vlm: Vlm) -> Supervision:
-        """Loads the target and makes a fresh head."""
+    def build(self, vlm: Vlm, *, gradient_checkpointing: bool = False) -> Supervision:
+        """Loads the target and makes a fresh head, which may keep less for the backward pass (`checkpoint_heads`)."""
         target = self.target.build(vlm)
         head = self.head.build(vlm.config.get_text_config().hidden_size, target)
-        return Supervision(target, head, self.weight, self.layer)
+        if gradient_checkpointing:
+            checkpoint_heads(head)
+        return Supervision(target, head, self.weight, self.layer, fraction=self.fraction)

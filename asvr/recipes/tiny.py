@@ -5,7 +5,7 @@ from dataclasses import replace
 from asvr.recipes.baseline import BASELINE, supervised
 from asvr.recipes.optimisation import Optimisation
 from asvr.recipes.spec import ModelSpec, Recipe, Share
-from asvr.recipes.supervision import CodesSpec, DepthTransformerSpec, SupervisionSpec
+from asvr.recipes.supervision import CodesSpec, DepthTransformerSpec, LinearSpec, SupervisionSpec
 
 PRETRAIN, INSTRUCT = BASELINE.stages
 
@@ -43,6 +43,9 @@ SEMANTIC = {
 
 TINY_ASVR = supervised(TINY, SEMANTIC, name="tiny-asvr", source="asvr-vicuna-7b at laptop size")
 
+QUARTER = {"semantic": replace(SEMANTIC["semantic"], fraction=0.25)}
+LINEAR = {"semantic": replace(SEMANTIC["semantic"], head=LinearSpec(width=128))}
+
 
 def with_unlabelled(recipe: Recipe, *, name: str, source: str, companions: int = 1) -> Recipe:
     """Lets unlabelled pictures ride along with every conversation of every stage."""
@@ -62,5 +65,17 @@ ROWS = (
         TINY_ASVR,
         name="tiny-asvr-unlabelled",
         source="tiny-asvr with one unlabelled picture beside each conversation, which only ASVR can use",
+    ),
+    supervised(
+        TINY,
+        QUARTER,
+        name="tiny-asvr-quarter",
+        source="tiny-asvr with a quarter of the visual tokens supervised, drawn anew in every step",
+    ),
+    supervised(
+        TINY,
+        LINEAR,
+        name="tiny-asvr-linear",
+        source="tiny-asvr with a lighter head: linear classifiers, each depth without knowing the shallower ones",
     ),
 )

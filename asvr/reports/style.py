@@ -22,7 +22,7 @@ INK, FAINT = "#333333", "#b5b5b5"
 LABEL_HEIGHT = 11
 """Of a line of text, in points."""
 
-_PLAIN: dict[Any, Any] = {
+PLAIN: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "asvr",
     "font.size": 9,
@@ -42,6 +42,7 @@ _PLAIN: dict[Any, Any] = {
     "text.color": INK,
     "lines.linewidth": 1.6,
 }
+"""Settings of matplotlib, for a `rc_context`."""
 
 
 def arm_colours(names: Sequence[str]) -> dict[str, str]:
@@ -68,7 +69,7 @@ def render(draw: Callable[[Axes], None], *, label: str, width: int, height: int)
     Returns:
         An `<svg>` element with text as text; it shrinks with the page, and is no wider than drawn.
     """
-    with rc_context(_PLAIN):
+    with rc_context(PLAIN):
         figure = Figure(figsize=(width / 72, height / 72), layout="constrained")
         figure.patch.set_alpha(0)
         axes = figure.subplots()

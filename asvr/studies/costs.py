@@ -10,7 +10,7 @@ from torch import Size, Tensor
 from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
 
 from asvr.data.collate import Collator
-from asvr.data.dataset import load_source
+from asvr.data.dataset import Source, load_source
 from asvr.objective import Objective
 from asvr.recipes.spec import Recipe
 from asvr.studies.stand_in_data import stand_in_data
@@ -29,13 +29,7 @@ def _attention_backward(gradient: Size, query: Size, key: Size, value: Size, *_:
     return sdpa_backward_flop_count(gradient, query, key, value)
 
 
-def _added_product(total: Size, left: Size, right: Size, **_: Any) -> int:
-    return 2 * left[0] * left[1] * right[1]
-
-
 UNCOUNTED = {
-    # Products that are added in place, as `asvr.losses` does.
-    torch.ops.aten.addmm_: _added_product,
     torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention,
     torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: _attention_backward,
 }
@@ -67,13 +61,17 @@ def costs_of(recipe: Recipe, parts: Path, folder: Path) -> Costs:
     if kept.is_file():
         return Costs(**json.loads(kept.read_text()))
     objective, batch = training_step(recipe, parts)
-    counter = FlopCounterMode(display=False, custom_mapping=UNCOUNTED)
-    with counter:
-        objective(**batch)["loss"].backward()
-    costs = Costs(_head_parameters(recipe, objective), float(counter.get_total_flops()))
+    costs = Costs(_head_parameters(recipe, objective), count_flops(objective, batch))
     folder.mkdir(parents=True, exist_ok=True)
     kept.write_text(json.dumps(asdict(costs)) + "\n")
     return costs
+
+
+def count_flops(objective: Objective, batch: dict[str, Tensor]) -> float:
+    """Counts the FLOPs of a forward and a backward pass while they run."""
+    with FlopCounterMode(display=False, custom_mapping=UNCOUNTED) as counter:
+        objective(**batch)["loss"].backward()
+    return float(counter.get_total_flops())
 
 
 def _head_parameters(recipe: Recipe, last: Objective) -> int:
@@ -86,10 +84,14 @@ def _head_parameters(recipe: Recipe, last: Objective) -> int:
 
 def training_step(recipe: Recipe, parts: Path) -> tuple[Objective, dict[str, Tensor]]:
     """Builds what the last stage of a shrunk recipe trains, and its first batch."""
+    return training_step_on(recipe, stand_in_data(recipe, parts)[recipe.stages[-1].name][0])
+
+
+def training_step_on(recipe: Recipe, source: Source) -> tuple[Objective, dict[str, Tensor]]:
+    """Builds what the last stage of a recipe trains, and a batch of a source's first records."""
     stage = recipe.stages[-1]
     objective, processor = build_objective(recipe, stage, None, seed=0)
     set_trainable(objective, stage.trainable)
-    source = stand_in_data(recipe, parts)[stage.name][0]
     conversations = load_source(source)[: stage.optimisation.batch_size]
     dataset = build_dataset(stage, objective, processor, conversations=conversations, companions=[], seed=0)
     collate = Collator.for_tokenizer(processor.tokenizer)

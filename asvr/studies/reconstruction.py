@@ -22,7 +22,7 @@ NUM_SHOWN = 3
 
 
 def write_reconstruction(recipe: Recipe, run: Path, pictures: Sequence[Path], *, seed: int) -> None:
-    """Writes `reconstruction.json`: the head's own choice of codes, each depth given its own choices before it.
+    """Writes `reconstruction.json`: the head's own choice of codes, a depth transformer's given its own before it.
 
     Figures are of the recipe's first visual loss, one over codes; accuracies are shares of codes, per depth.
     `most_frequent` is the share that is right when the commonest code of these pictures is always chosen.

@@ -1,15 +1,18 @@
-"""Low-rank adapters (LoRA, arXiv 2106.09685): put on a language model, trained, and merged back into stock weights."""
+"""Low-rank adapters (LoRA, arXiv 2106.09685): put on a language model, trained, and merged back into stock weights.
+
+peft is imported where an adapter is used, since that takes a second, and bitsandbytes with it.
+"""
 
 import logging
 import os
+import sys
 from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float
-from peft import LoraConfig, inject_adapter_in_model
-from peft.tuners.lora import Linear as AdaptedLinear
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import PreTrainedModel
@@ -73,12 +76,16 @@ def outline_adapter(vlm: Vlm, spec: LoraSpec | None) -> Vlm:
 
 
 def _inject(vlm: PreTrainedModel, spec: LoraSpec) -> None:
+    from peft import inject_adapter_in_model
+
     language_model = vlm.get_submodule(LANGUAGE_MODEL)
     layers = [name for name, layer in language_model.named_modules() if isinstance(layer, nn.Linear)]
     inject_adapter_in_model(_config(spec, layers), language_model, adapter_name=NAME)
 
 
-def _config(spec: LoraSpec, layers: list[str], whole: list[str] | None = None) -> LoraConfig:
+def _config(spec: LoraSpec, layers: list[str], whole: list[str] | None = None) -> Any:
+    from peft import LoraConfig
+
     return LoraConfig(
         r=spec.rank,
         lora_alpha=spec.alpha,
@@ -88,8 +95,13 @@ def _config(spec: LoraSpec, layers: list[str], whole: list[str] | None = None) -
     )
 
 
-def adapted_layers(module: nn.Module) -> Iterator[tuple[str, AdaptedLinear]]:
-    """Gives the layers of a module that have an adapter, by name."""
+def adapted_layers(module: nn.Module) -> Iterator[tuple[str, Any]]:
+    """Gives the layers of a module that have an adapter (`peft.tuners.lora.Linear`), by name."""
+    if "peft" not in sys.modules:
+        # Nothing has put an adapter on any model.
+        return
+    from peft.tuners.lora import Linear as AdaptedLinear
+
     for name, layer in module.named_modules():
         if isinstance(layer, AdaptedLinear):
             yield name, layer
@@ -145,7 +157,7 @@ def merge_adapter(vlm: PreTrainedModel, spec: LoraSpec) -> float:
     return change
 
 
-def _merged(layer: AdaptedLinear, spec: LoraSpec) -> nn.Linear:
+def _merged(layer: Any, spec: LoraSpec) -> nn.Linear:
     base = layer.get_base_layer()
     assert isinstance(base, nn.Linear)
     weight = dequantised(base) if spec.base == "nf4" else base.weight.data

@@ -37,18 +37,23 @@ class SourceLosses:
         source: Int[Tensor, " rows"],
         rows: Mapping[str, Tensor],
         *,
-        labels: Int[Tensor, "rows length"],
-        visual_mask: Bool[Tensor, "rows length"],
+        labels: Int[Tensor, "batch length"],
+        visual_mask: Bool[Tensor, "batch length"],
+        conversation: Int[Tensor, "batch length"] | None = None,
     ) -> None:
         """Adds one micro-batch.
 
         Args:
-            source: Each row's place in the names.
+            source: Each row's place in the names; each conversation's, where rows hold several.
             rows: Each loss, summed over the tokens of each row, `(rows,)`, as `Objective` gives it.
             labels: Token ids to be predicted, -100 where there is no text loss.
             visual_mask: Positions of visual tokens that have a target.
+            conversation: Number of each position's conversation, where rows hold several.
         """
-        text, visual = (labels[:, 1:] != -100).sum(1), visual_mask.sum(1)
+        if conversation is None:
+            conversation = torch.arange(len(labels), device=labels.device).unsqueeze(1).expand_as(labels)
+        text = torch.bincount(conversation[:, 1:][labels[:, 1:] != -100], minlength=len(source))
+        visual = torch.bincount(conversation[visual_mask], minlength=len(source))
         for name, summed in rows.items():
             for kept, values in ((self.sums, summed), (self.counts, text if name == TEXT else visual)):
                 kept.setdefault(name, torch.zeros(len(self.names), dtype=values.dtype, device=self.device))

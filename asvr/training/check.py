@@ -21,6 +21,7 @@ from asvr.training.adapter import outline_adapter
 from asvr.training.check_input import check_input_tower, check_shared_layer, check_tower_trains
 from asvr.training.check_pictures import check_pictures
 from asvr.training.check_target import check_grid, check_layer, check_own_tower, check_view
+from asvr.training.draft import draft_size
 from asvr.training.freeze import set_trainable
 from asvr.training.groups import check_groups
 from asvr.training.prepare import build_encoder
@@ -78,7 +79,8 @@ def check_inputs(
             raise ValueError(f"stage {stage.name!r}: no record can be used; read it without --skip-bad to see why")
         for companion in given.companions:
             encode(companion)
-        checked[stage.name] = replace(given, tokens=token_report(given.conversations, encode))
+        tokens, lengths = token_report(given.conversations, encode)
+        checked[stage.name] = replace(given, tokens=tokens, lengths=lengths)
         log.info("%s: %s", stage.name, in_words(checked[stage.name].tokens))
     return checked
 
@@ -130,7 +132,7 @@ def check_stage(
         Number of trained parameters under each prefix.
 
     Raises:
-        ValueError: If a tokenizer does not fit the model, or a prefix trains nothing.
+        ValueError: If a tokenizer does not fit the model, a prefix trains nothing, or drafts have no one size.
     """
     supervision = {}
     for name, spec in stage.supervision.items():
@@ -144,7 +146,8 @@ def check_stage(
             check_shared_layer(field, target, vlm.config)
         with torch.device("meta"):
             head = spec.head.build(vlm.config.get_text_config().hidden_size, target)
-        supervision[name] = Supervision(target, head, spec.weight, spec.layer)
+        supervision[name] = Supervision(target, head, spec.weight, spec.layer, fraction=spec.fraction)
+    draft_size(stage.draft, processor.image_processor, [term.target.prepare for term in supervision.values()])
     vlm = outline_adapter(vlm, stage.adapter)
     objective = Objective(vlm, supervision, recipe.alignment)
     trained = set_trainable(objective, stage.trainable)

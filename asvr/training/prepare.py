@@ -21,6 +21,7 @@ from asvr.objective import Objective, Supervision
 from asvr.recipes.spec import Recipe, Stage
 from asvr.recipes.supervision import SupervisionSpec
 from asvr.training.check_target import check_grid
+from asvr.training.draft import draft_size
 
 CACHE_BYTES = 2**30
 """Prepared images kept in memory: all of a laptop-size data set, a drop of a real one."""
@@ -103,7 +104,7 @@ def build_supervision(stage: Stage, vlm: Vlm, *, seed: int) -> dict[str, Supervi
     for offset, (name, spec) in enumerate(stage.supervision.items()):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed + 1_000 + offset)
-            term = spec.build(vlm)
+            term = spec.build(vlm, gradient_checkpointing=stage.gradient_checkpointing)
         check_grid(name, spec, term.target, vlm.config)
         supervision[name] = term
     return supervision
@@ -118,7 +119,11 @@ def build_dataset(
     companions: list[Conversation],
     seed: int,
 ) -> ConversationDataset:
-    """Connects conversations to the processor's pixels and to each target encoder's own."""
+    """Connects conversations to the processor's pixels and to each target encoder's own.
+
+    Raises:
+        ValueError: If the stage decodes pictures as drafts, and there is no one size that they are resized to.
+    """
     layout = partial(image_layout, objective.vlm.config)
     images = ImagePreparation(
         ModelInputs(processor.image_processor),
@@ -128,6 +133,9 @@ def build_dataset(
             for name, term in objective.terms()
         },
         cache_bytes=CACHE_BYTES,
+        at_least=draft_size(
+            stage.draft, processor.image_processor, [term.target.prepare for _, term in objective.terms()]
+        ),
     )
     return ConversationDataset(
         conversations,

@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from safetensors.torch import save_file
@@ -14,11 +15,13 @@ from asvr.models.discrete_input import exact_weights
 from asvr.objective import Objective
 from asvr.recipes.optimisation import LoraSpec
 from asvr.training.adapter import merge_adapter, save_adapter
-from asvr.training.trainer import StageTrainer
+
+if TYPE_CHECKING:
+    import asvr.training.trainer
 
 
 def save_stage(
-    trainer: StageTrainer,
+    trainer: "asvr.training.trainer.StageTrainer",
     objective: Objective,
     processor: VlmProcessor,
     folder: Path,

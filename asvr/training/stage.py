@@ -1,20 +1,21 @@
 """Runs one stage of a recipe: build, freeze, train, save."""
 
 import json
-import os
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors.torch import load_file
 from torch import nn
-from transformers import PreTrainedModel, PrinterCallback, ProgressCallback, TrainingArguments
+from transformers import PreTrainedModel
 
 from asvr.data.collate import Collator
 from asvr.data.conversation import Conversation
 from asvr.data.dataset import ConversationDataset
+from asvr.data.packing import PackingCollator, check_attention
+from asvr.data.shared import SharedList
 from asvr.data.templates import END_TOKENS, TEMPLATES
 from asvr.disk import write_whole
 from asvr.models.build import VlmProcessor
@@ -23,51 +24,17 @@ from asvr.recipes.spec import Recipe, Stage
 from asvr.training.adapter import add_adapter
 from asvr.training.by_source import source_names
 from asvr.training.freeze import set_trainable
-from asvr.training.log import LogBeforeSaving, MetricsFile, ProgressBar, read_metrics
+from asvr.training.machine import Machine
 from asvr.training.prepare import build_dataset, build_supervision, load_vlm
 from asvr.training.save import save_stage
-from asvr.training.trainer import StageTrainer, last_checkpoint
+
+if TYPE_CHECKING:
+    import asvr.training.trainer
 
 DONE = "stage.json"
 """Written last; a stage folder without it is unfinished."""
 
 METRICS = "metrics.jsonl"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Machine:
-    """How a run is laid out on the machine at hand: nothing here changes its numbers, but for rounding.
-
-    Args:
-        micro_batch: Conversations per device and forward pass; the rest of a step's batch is accumulated.
-        log_every: Steps between two lines of the log.
-        save_every: Steps between two checkpoints.
-        workers: Data worker processes; 0 loads in the training process.
-        progress: Whether to draw a progress bar.
-        check_images: Whether every image is opened once before the first stage trains.
-    """
-
-    micro_batch: int = 32
-    log_every: int = 10
-    save_every: int = 500
-    workers: int = 0
-    progress: bool = True
-    check_images: bool = True
-
-    def accumulation(self, batch_size: int) -> int:
-        """Says how many micro-batches make a step.
-
-        Raises:
-            ValueError: If the global batch is not a multiple of what the devices take at once.
-        """
-        world = int(os.environ.get("WORLD_SIZE", "1"))
-        at_once = min(self.micro_batch, batch_size) * world
-        if batch_size % at_once:
-            raise ValueError(
-                f"a batch of {batch_size} conversations cannot be cut into micro-batches of {self.micro_batch} on "
-                f"{world} process(es): choose a --micro-batch whose multiple it is"
-            )
-        return batch_size // at_once
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,11 +45,13 @@ class StageInputs:
         conversations: What an epoch goes through.
         companions: Unlabelled pictures that ride along.
         tokens: What `token_report` counted in the conversations.
+        lengths: Tokens of each of them, counted with it.
     """
 
     conversations: list[Conversation]
     companions: list[Conversation] = field(default_factory=list)
     tokens: dict[str, int | str] = field(default_factory=dict)
+    lengths: list[int] = field(default_factory=list)
 
 
 def run_stage(
@@ -109,6 +78,8 @@ def run_stage(
     Returns:
         The folder. A stage that is already finished is left as it is.
     """
+    from asvr.training.trainer import last_checkpoint
+
     if (folder / DONE).is_file():
         return folder
     folder.mkdir(parents=True, exist_ok=True)
@@ -116,6 +87,7 @@ def run_stage(
     dataset = build_dataset(
         stage, objective, processor, conversations=inputs.conversations, companions=inputs.companions, seed=seed
     )
+    dataset.lengths = inputs.lengths
     trained = set_trainable(objective, stage.trainable)
     trainer = build_trainer(recipe, stage, objective, dataset, processor, folder=folder, seed=seed, machine=machine)
     checkpoint = last_checkpoint(folder / "checkpoints")
@@ -183,8 +155,14 @@ def build_trainer(
     folder: Path,
     seed: int,
     machine: Machine,
-) -> StageTrainer:
+) -> "asvr.training.trainer.StageTrainer":
     """Connects a stage to the Trainer; what the recipe says is passed on, the rest is how we run."""
+    # transformers' Trainer, its callbacks too, imports peft, which a run that is refused need not wait for.
+    from transformers import PrinterCallback, ProgressCallback, TrainingArguments
+
+    from asvr.training.log import LogBeforeSaving, MetricsFile, ProgressBar
+    from asvr.training.trainer import StageTrainer
+
     optimisation = stage.optimisation
     arguments = TrainingArguments(
         output_dir=str(folder / "checkpoints"),
@@ -204,7 +182,9 @@ def build_trainer(
         logging_steps=machine.log_every,
         save_steps=machine.save_every,
         save_total_limit=2,
-        dataloader_num_workers=machine.workers,
+        dataloader_num_workers=machine.num_workers,
+        # They keep the pictures that they have prepared, and each prefetches two micro-batches, as is the default.
+        dataloader_persistent_workers=machine.num_workers > 0,
         dataloader_pin_memory=torch.cuda.is_available(),
         remove_unused_columns=False,
         # Every rank reaches every trained parameter on every step, also without an image (Objective._touch_vision).
@@ -215,22 +195,30 @@ def build_trainer(
     callbacks = [MetricsFile(folder / METRICS), LogBeforeSaving()]
     callbacks += [ProgressBar(f"{recipe.name} {stage.name}")] if machine.progress else []
     sources = source_names((*dataset.conversations, *dataset.companions))
+    collator = Collator.for_tokenizer(processor.tokenizer, sources=sources)
+    if machine.num_workers:
+        dataset.conversations, dataset.companions = SharedList(dataset.conversations), SharedList(dataset.companions)
+    if machine.pack:
+        check_attention(objective.vlm.config.get_text_config())
     trainer = StageTrainer(
         objective,
         arguments,
         train_dataset=dataset,
-        data_collator=Collator.for_tokenizer(processor.tokenizer, sources=sources),
+        data_collator=PackingCollator(collator) if machine.pack else collator,
         callbacks=callbacks,
         groups=optimisation.groups,
         sources=sources,
+        similar_lengths=optimisation.similar_lengths,
     )
     for own in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(own)
     return trainer
 
 
-def _finish(trainer: StageTrainer, folder: Path, facts: dict[str, Any]) -> None:
+def _finish(trainer: "asvr.training.trainer.StageTrainer", folder: Path, facts: dict[str, Any]) -> None:
     """Marks the stage as finished and drops its checkpoints, which the saved model replaces."""
+    from asvr.training.log import read_metrics
+
     if trainer.is_world_process_zero():
         seconds = read_metrics(folder / METRICS)[-1]["seconds"]
         write_whole(folder / DONE, json.dumps({**facts, "seconds": seconds}, indent=2) + "\n")

@@ -11,8 +11,11 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.utils.data import Dataset, Sampler
 from transformers import Trainer
 
+from asvr.data.dataset import ConversationDataset
+from asvr.data.order import SimilarLengths
 from asvr.disk import writing
 from asvr.objective import count_items
 from asvr.recipes.optimisation import ParameterGroup
@@ -25,25 +28,50 @@ COMPLETE = "trainer_state.json"
 
 
 class StageTrainer(Trainer):
-    """Trains an `Objective`; its arguments are the Trainer's own, parameter groups, and names of the data's sources.
+    """Trains an `Objective`; its arguments are the Trainer's own, and a recipe's groups, sources and blocks of lengths.
 
     Both losses are divided by the counts of the whole optimisation step, over micro-batches and ranks, so the result
     does not depend on how a step is cut up. A checkpoint holds the parameters that train; the frozen ones are where
-    the recipe says. Where the collator says of which source each row is, the log has each loss of each source too.
+    the recipe says. Where the collator says of which source each row is, the log has each loss of each source too;
+    it always has `padding`, the share of positions that are padding.
     """
 
     loss_is_scaled_for_ga = True
 
     def __init__(
-        self, *args: Any, groups: Sequence[ParameterGroup] = (), sources: Sequence[str] = (), **kwargs: Any
+        self,
+        *args: Any,
+        groups: Sequence[ParameterGroup] = (),
+        sources: Sequence[str] = (),
+        similar_lengths: int = 1,
+        **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         self._groups = groups
+        self._similar_lengths = similar_lengths
         # The Trainer has just decided this from the signature of `forward`, where the keyword is named differently.
         self.model_accepts_loss_kwargs = True
         self._terms: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=self.args.device))
         self._steps_logged = 0
         self._by_source = SourceLosses(sources, self.args.device)
+        # Tokens, and the positions that their padded batches have.
+        self._filled = torch.zeros(2, dtype=torch.long, device=self.args.device)
+
+    def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler | None:
+        """Gives the Trainer's own random order, or one in blocks of similar length."""
+        dataset = train_dataset or self.train_dataset
+        if self._similar_lengths == 1:
+            return super()._get_train_sampler(train_dataset)
+        assert isinstance(dataset, ConversationDataset) and len(dataset.lengths) == len(dataset)
+        assert self.args.data_seed is not None
+        step = self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
+        return SimilarLengths(
+            dataset.lengths,
+            batch_size=step,
+            block=self._similar_lengths,
+            seed=self.args.data_seed,
+            steps_done=lambda: self.state.global_step,
+        )
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         """Makes the Trainer's own optimiser, with a rate of their own for the recipe's parameter groups."""
@@ -78,11 +106,14 @@ class StageTrainer(Trainer):
         num_items_in_batch: dict[str, Tensor] | None = None,
     ) -> Any:
         """Computes one micro-batch's share of the step's loss; data parallelism averages, so it is scaled back up."""
-        source = inputs.pop("source", None)
+        source, conversation = inputs.pop("source", None), inputs.get("conversation")
+        filled = inputs["attention_mask"] > 0 if conversation is None else conversation >= 0
+        self._filled += torch.stack([filled.sum(), torch.full_like(filled.sum(), filled.numel())])
         losses = model(**inputs, num_items=num_items_in_batch, by_row=source is not None)
         rows = losses.pop("rows", {})
         if source is not None:
-            self._by_source.add(source, rows, labels=inputs["labels"], visual_mask=inputs["visual_mask"])
+            told = {name: inputs[name] for name in ("labels", "visual_mask")}
+            self._by_source.add(source, rows, **told, conversation=conversation)
         for name, value in losses.items():
             self._terms[name] += value.detach()
         loss = losses["loss"] * self.accelerator.num_processes
@@ -96,6 +127,9 @@ class StageTrainer(Trainer):
             values = self._sum_over_ranks(torch.stack([self._terms[name] for name in names]))
             logs = {**logs, **{name: value / steps for name, value in zip(names, values.tolist(), strict=True)}}
             logs |= self._by_source.take(self._sum_over_ranks)
+            tokens, positions = self._sum_over_ranks(self._filled).tolist()
+            logs["padding"] = 1 - tokens / positions
+            self._filled.zero_()
             self._terms.clear()
             self._refuse_divergence(logs)
         if "learning_rate" in logs:

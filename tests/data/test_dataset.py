@@ -99,7 +99,7 @@ def test_companions_without_a_number_are_refused(image_folder: Path, tokenizer: 
 def test_the_report_counts_every_token_once(image_folder: Path, tokenizer: PreTrainedTokenizerFast) -> None:
     data = source(image_folder, [{"id": "qa", "image": "0.png", "conversations": QA}, {"id": "p", "image": "1.png"}])
     conversations = load_source(data)
-    report = token_report(conversations, encoder(tokenizer))
+    report, lengths = token_report(conversations, encoder(tokenizer))
     length = len(encoder(tokenizer)(conversations[0]).input_ids)
     answer = len(tokenizer(" red</s>", add_special_tokens=False)["input_ids"])
     # Three visual tokens for each picture; the picture alone has a start token besides.
@@ -113,6 +113,7 @@ def test_the_report_counts_every_token_once(image_folder: Path, tokenizer: PreTr
         "longest_sample": length,
         "longest_id": "qa",
     }
+    assert lengths == [length, 4]
 
 
 @pytest.mark.parametrize("name", FILES)

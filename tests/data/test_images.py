@@ -1,7 +1,9 @@
 import random
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from asvr.data.images import ImagePreparation, open_image
@@ -69,3 +71,61 @@ def test_the_cache_decodes_once_and_keeps_to_its_budget(image_folder: Path) -> N
     second = [images(image_folder / f"{index}.png", record="7") for index in range(3)]
     assert len(opened) == 4
     assert all((a.targets["semantic"] == b.targets["semantic"]).all() for a, b in zip(first, second, strict=True))
+
+
+def photograph(path: Path, size: tuple[int, int]) -> Path:
+    """Grey noise about the middle, so that no value is cut off at black or white."""
+    noise = np.random.default_rng(0).normal(128, 10, size[::-1])
+    Image.fromarray(noise.round().astype("uint8")).save(path, quality=95)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("at_least", "decoded"),
+    [
+        (None, (200, 160)),
+        ((161, 1), (200, 160)),
+        ((160, 200), (200, 160)),
+        ((80, 100), (100, 80)),
+        ((81, 100), (200, 160)),
+        ((80, 101), (200, 160)),
+        ((40, 50), (50, 40)),
+        ((20, 25), (25, 20)),
+        ((1, 1), (25, 20)),
+    ],
+)
+def test_a_draft_is_as_small_as_is_enough(
+    at_least: tuple[int, int] | None, decoded: tuple[int, int], tmp_path: Path
+) -> None:
+    path = photograph(tmp_path / "a.jpg", (200, 160))
+    assert open_image(path, record="7", at_least=at_least).size == decoded
+
+
+def test_an_eighth_is_the_mean_of_each_block(tmp_path: Path) -> None:
+    path = photograph(tmp_path / "a.jpg", (200, 160))
+    whole, eighth = (np.asarray(open_image(path, record="7", at_least=size))[..., 0] for size in (None, (20, 25)))
+    # JPEG's first coefficient of a block of 8x8 is its mean; whole pixels were rounded, and so is the mean.
+    means = whole.reshape(20, 8, 25, 8).mean((1, 3))
+    np.testing.assert_allclose(eighth, means, atol=1)
+
+
+def test_other_formats_have_no_draft(tmp_path: Path) -> None:
+    Image.new("RGB", (64, 64)).save(tmp_path / "a.png")
+    assert open_image(tmp_path / "a.png", record="7", at_least=(8, 8)).size == (64, 64)
+
+
+def test_model_and_targets_see_the_same_draft(tmp_path: Path) -> None:
+    path = photograph(tmp_path / "a.jpg", (200, 160))
+
+    def values(image: Image.Image) -> torch.Tensor:
+        return torch.from_numpy(np.asarray(image).copy())
+
+    images = ImagePreparation(
+        lambda image: {"pixel_values": values(image)},
+        plain,
+        target_prepares={"semantic": lambda image: values(image)[None]},
+        at_least=(80, 100),
+    )
+    prepared = images(path, record="7")
+    assert prepared.inputs["pixel_values"].shape == (80, 100, 3)
+    assert torch.equal(prepared.targets["semantic"][0], prepared.inputs["pixel_values"])

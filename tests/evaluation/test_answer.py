@@ -1,5 +1,6 @@
 import json
 import shutil
+from itertools import groupby
 from pathlib import Path
 
 import pytest
@@ -40,14 +41,18 @@ def test_every_answered_turn_is_a_question_put_alone_with_the_images_shown_by_th
     assert [question.reference for question in several] == ["a", "b", "c"]
 
 
-def test_batches_hold_every_question_once_in_order_of_length(data: Path, image_folder: Path):
+def test_batches_hold_every_question_once_those_about_the_same_pictures_side_by_side(data: Path, image_folder: Path):
     questions = read_questions(Source(data, image_folder))
     lengths = [len(question.text) for question in questions]
     batches = make_batches(questions, lengths, batch_size=4)
     assert [len(batch) for batch in batches] == [4, 4, 3]
     order = [index for batch in batches for index in batch]
     assert sorted(order) == list(range(NUM_QUESTIONS))
-    assert [lengths[index] for index in order] == sorted(lengths)
+    groups = [list(group) for _, group in groupby(order, key=lambda index: questions[index].images or index)]
+    assert len(groups) == len({one.images for one in questions if one.images}) + 2, "two are about no picture"
+    assert all([lengths[index] for index in group] == sorted(lengths[index] for index in group) for group in groups)
+    longest = [max(lengths[index] for index in group) for group in groups]
+    assert longest == sorted(longest)
 
 
 def test_answers_do_not_depend_on_the_batch(answered: Path, model_folder: Path, data: Path, image_folder: Path):

@@ -1,8 +1,12 @@
+import subprocess
+import sys
+
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from asvr.heads.depth_transformer import DepthTransformer
+from asvr.heads.depth_transformer import DepthTransformer, checkpoint_heads
 
 
 def head(*, depth: int = 4, codes: int = 6, hidden: int = 10, seed: int = 0) -> DepthTransformer:
@@ -115,3 +119,33 @@ def test_mixed_precision_gives_an_fp32_loss() -> None:
     assert scored.per_token.dtype == torch.float32
     # bf16 keeps 8 bits; two layers of it stay within a few percent.
     torch.testing.assert_close(scored.per_token, ours(hidden, codes).per_token, rtol=0.05, atol=0.05)
+
+
+def naive_total(head: DepthTransformer, hidden: Tensor, codes: Tensor) -> Tensor:
+    """All logits at once, by torch's own cross-entropy, as the release computes them."""
+    states = head.states(hidden, codes)
+    logits = torch.stack([classifier(states[:, depth]) for depth, classifier in enumerate(head.classifiers)], 1)
+    return F.cross_entropy(logits.flatten(0, 1), codes.flatten(), reduction="sum") / codes.shape[1]
+
+
+def gradients(head: DepthTransformer, total: Tensor, hidden: Tensor) -> list[Tensor]:
+    return list(torch.autograd.grad(total, (hidden, *head.parameters())))
+
+
+@pytest.mark.parametrize("tokens", [0, 3, 8, 29])
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_loss_and_gradients_are_those_of_all_logits_at_once(checkpointing: bool, tokens: int) -> None:
+    ours = head()
+    hidden, codes = torch.randn(tokens, 10, requires_grad=True), torch.randint(6, (tokens, 4))
+    expected = naive_total(ours, hidden, codes)
+    wanted = gradients(ours, expected, hidden)
+    if checkpointing:
+        checkpoint_heads(ours)
+    total = ours(hidden, codes).total
+    torch.testing.assert_close(total, expected, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(gradients(ours, total, hidden), wanted, rtol=1e-5, atol=1e-5)
+
+
+def test_it_compiles_whole_and_once_for_every_number_of_tokens() -> None:
+    # In a fresh interpreter: torch cannot compile functions whose annotations are checked, as those of this one are.
+    subprocess.run([sys.executable, "-m", "tests.heads.compiled"], check=True)

@@ -9,6 +9,7 @@ from asvr.heads.cosine import CosineHead
 from asvr.heads.denoising import DenoisingHead
 from asvr.heads.depth_transformer import DepthTransformer
 from asvr.heads.diffusion_transformer import DiffusionTransformer
+from asvr.heads.linear import LinearHead
 
 
 @torch.no_grad()
@@ -22,6 +23,11 @@ def counted(head: nn.Module, target: torch.Tensor) -> float:
 
 def test_the_depth_transformer_s() -> None:
     head = DepthTransformer(24, torch.randn(5, 11, 6), width=16, num_layers=3, head_width=8)
+    assert head.flops_per_token() == counted(head, torch.randint(11, (7, 5)))
+
+
+def test_the_linear_head_s() -> None:
+    head = LinearHead(24, 5, num_codes=11, width=16)
     assert head.flops_per_token() == counted(head, torch.randint(11, (7, 5)))
 
 

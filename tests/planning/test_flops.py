@@ -44,6 +44,24 @@ def test_a_step_costs_what_the_formulas_say(name: str, stage: str, checkpointing
     assert total - not_counted(step) == count(step)
 
 
+@pytest.mark.parametrize("fraction", ["0.25", "1.0"])
+def test_a_part_of_the_visual_tokens_costs_so_much_of_the_head(fraction: str, parts: Path) -> None:
+    path = "stages.instruct.supervision.semantic"
+    step = make_step("tiny-asvr-linear", "instruct", parts, **{f"{path}.target.own_tower": "false"})
+    some = make_step(
+        "tiny-asvr-linear",
+        "instruct",
+        parts,
+        **{f"{path}.target.own_tower": "false", f"{path}.fraction": fraction},
+    )
+    whole, said = (stage_flops(each.stage, each.outline, each.lengths) for each in (step, some))
+    assert said["head semantic"] == whole["head semantic"] * float(fraction)
+    assert {name: each for name, each in said.items() if name != "head semantic"} == {
+        name: each for name, each in whole.items() if name != "head semantic"
+    }
+    assert sum(part.total for part in said.values()) == count(some)
+
+
 def test_every_part_is_named_and_frozen_ones_have_no_backward_pass(parts: Path) -> None:
     step = make_step("asvr-vicuna-7b", "pretrain", parts)
     said = stage_flops(step.stage, step.outline, step.lengths)

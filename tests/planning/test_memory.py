@@ -1,11 +1,15 @@
 """Memory beside what a real step holds and keeps, byte by byte."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
 
+from asvr.derive import derive
+from asvr.heads.depth_transformer import PARTS, DepthTransformer, checkpoint_heads
+from asvr.interfaces import TargetEncoder
+from asvr.objective import Supervision
 from asvr.planning.memory import NF4, Memory, Share, States, gathered, head_bytes, kept_bytes, layer_bytes, states
 from asvr.planning.parameters import stage_outline
 from asvr.planning.stage import shares
@@ -13,6 +17,14 @@ from asvr.recipes import RECIPES
 from tests.planning.step import LENGTH, VISUAL, make_step
 
 SEVEN = Share(parameters=7_000, trained=5_000, buffers=100, block=200, blocks=6_000)
+
+
+class FixedCodes(TargetEncoder):
+    def encode(self, prepared: torch.Tensor) -> torch.Tensor:
+        return prepared
+
+    def encode_none(self, device: torch.device) -> torch.Tensor:
+        return torch.zeros(0, 8, dtype=torch.long, device=device)
 
 
 def bytes_of(tensors: list[torch.Tensor]) -> int:
@@ -93,21 +105,54 @@ def test_a_layer_keeps_what_a_real_one_keeps(name: str, precision: str, parts: P
     assert said == kept_bytes(run, model.layers[0].parameters())
 
 
+@pytest.mark.parametrize("checkpointing", [True, False])
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_a_head_keeps_what_a_real_one_keeps(precision: str, parts: Path) -> None:
-    step = make_step("asvr-vicuna-7b", "instruct", parts)
-    term = step.real.supervision["semantic"]
+def test_a_head_keeps_what_a_real_one_keeps(precision: str, checkpointing: bool, parts: Path) -> None:
+    changes = {"stages.instruct.gradient_checkpointing": str(checkpointing).lower()}
+    step = make_step("asvr-vicuna-7b", "instruct", parts, **changes)
+    head = step.real.supervision["semantic"].head
     hidden = torch.randn(VISUAL, 32, requires_grad=True)
     target = torch.zeros(VISUAL, 3, dtype=torch.long)
-    assert isinstance(term.head, nn.Module)
+    assert isinstance(head, DepthTransformer)
 
-    def run() -> object:
+    def kept(call: Callable[[], object], *without: torch.Tensor) -> float:
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bf16"):
-            return term.head(hidden, target)  # type: ignore[operator]
+            return kept_bytes(call, [*head.parameters(), *head.buffers(), *without])
 
+    expected = kept(lambda: head(hidden, target))
+    if checkpointing:
+        # What goes in is held for the second time, when an eighth of the tokens and what remains are run at once.
+        assert PARTS > VISUAL
+        again = kept(lambda: head.states(hidden, target), hidden, target)
+        expected += hidden.nbytes + target.nbytes + again
     outlined = dict(step.outline.terms())["semantic"]
-    own = [*term.head.parameters(), *term.head.buffers()]
-    assert head_bytes(outlined, 32, VISUAL, precision) == kept_bytes(run, own)  # type: ignore[arg-type]
+    assert head_bytes(outlined, 32, VISUAL, precision) == expected  # type: ignore[arg-type]
+
+
+def test_the_release_s_head_keeps_a_sixth_where_it_computes_states_again() -> None:
+    with torch.device("meta"):
+        term = Supervision(FixedCodes(), DepthTransformer(4096, torch.zeros(8, 16_384, 1152)))
+
+    def kept() -> float:
+        # Without what does not grow with the tokens: copies and gradients of weights.
+        return head_bytes(term, 4096, 16 * 729, "bf16") - head_bytes(term, 4096, 0, "bf16")
+
+    plain = kept()
+    checkpoint_heads(term)
+    # By hand: three layers keep some 17 vectors of 2048 bf16 numbers for each of 8 slots of 11,664 tokens.
+    assert plain == pytest.approx(3 * 18 * 2 * 2048 * 8 * 16 * 729, rel=0.15)
+    # An eighth of that, the gradients of the states, 8 x 2048 in bf16, and what goes in, 4096 in fp32 and 8 codes.
+    assert kept() == pytest.approx(plain / 8 + 16 * 729 * (8 * 2048 * 2 + 4096 * 4 + 8 * 8), rel=0.1)
+
+
+def test_a_head_keeps_what_it_does_for_the_tokens_that_are_drawn() -> None:
+    recipe = RECIPES["tiny-asvr-quarter"]
+    path = "stages.instruct.supervision.semantic.fraction"
+    quarter, whole = (
+        dict(stage_outline(each, each.stages[1]).terms())["semantic"]
+        for each in (recipe, derive(recipe, {path: "1.0"}))
+    )
+    assert head_bytes(quarter, 128, 40, "fp32") == head_bytes(whole, 128, 10, "fp32")
 
 
 def test_a_layer_of_vicuna_7b_keeps_in_proportion_to_its_tokens() -> None:

@@ -18,7 +18,7 @@ from asvr.recipes.denoising import FLOP_MATCHED, PARAMETER_MATCHED
 from asvr.recipes.derive import tokenizer_changes
 from asvr.recipes.shrink import HEADS, shrink
 from asvr.recipes.spec import Recipe, Stage
-from asvr.recipes.supervision import DenoisingSpec, HeadSpec
+from asvr.recipes.supervision import DenoisingSpec, HeadSpec, LinearSpec
 from asvr.studies.footnotes import deviations
 from asvr.studies.stand_in_data import Scale, stand_in_data
 from asvr.studies.stand_ins import make_stand_ins
@@ -50,6 +50,19 @@ def test_the_main_rows_shrink_to_the_tiny_recipes(name: str, tiny: str) -> None:
     shrunk, known = shrink(RECIPES[name], PARTS), RECIPES[tiny]
     known = derive(known, tokenizer_changes(known, PARTS / "tokenizers" / "siglip-so400m"))
     assert recipe_hash(shrunk) == recipe_hash(known)
+
+
+@pytest.mark.parametrize(
+    ("change", "tiny"), [({"fraction": 0.25}, "tiny-asvr-quarter"), ({"head": LinearSpec()}, "tiny-asvr-linear")]
+)
+def test_cheaper_supervision_shrinks_to_its_tiny_recipes(change: dict, tiny: str) -> None:
+    recipe = RECIPES["asvr-vicuna-7b"]
+    stages = [
+        replace(stage, supervision={"semantic": replace(stage.supervision["semantic"], **change)})
+        for stage in recipe.stages
+    ]
+    known = derive(RECIPES[tiny], tokenizer_changes(RECIPES[tiny], PARTS / "tokenizers" / "siglip-so400m"))
+    assert recipe_hash(shrink(replace(recipe, stages=tuple(stages)), PARTS)) == recipe_hash(known)
 
 
 def test_a_recipe_that_is_small_is_refused() -> None:

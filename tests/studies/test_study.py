@@ -64,9 +64,10 @@ def test_a_failing_run_is_named_with_its_log(parts: Path, tmp_path: Path) -> Non
         run_study(study, tmp_path, jobs=1)
 
 
-def test_reconstruction_is_measured_against_the_tokenizer_s_own_codes(parts: Path) -> None:
+@pytest.mark.parametrize("name", ["tiny-asvr", "tiny-asvr-linear"])
+def test_reconstruction_is_measured_against_the_tokenizer_s_own_codes(name: str, parts: Path) -> None:
     pictures = sorted((parts / "records" / "images").glob("*.png"))[:3]
-    codes, guessed, _ = read_codes(shrink("tiny-asvr", parts), None, pictures, seed=0)
+    codes, guessed, _ = read_codes(shrink(name, parts), None, pictures, seed=0)
     tokenizer = VisualTokenizer.from_pretrained(parts / "tokenizer")
     prepared = torch.stack([tokenizer.prepare(Image.open(path).convert("RGB")) for path in pictures])
     assert torch.equal(codes, tokenizer.encode(prepared))

@@ -13,6 +13,8 @@ from asvr.training.stage import Machine
 from tests.training.runs import train
 
 MACHINE = Machine(micro_batch=2, log_every=1, progress=False)
+BLOCKS: dict[str, Any] = {"stages.instruct.optimisation.similar_lengths": "2"}
+"""One stage in the Trainer's own order, one in blocks of similar length."""
 
 
 def note_images(notes: list[bool]) -> None:
@@ -30,5 +32,5 @@ if __name__ == "__main__":
     parts, records, out = map(Path, sys.argv[1:])
     notes: list[bool] = []
     note_images(notes)
-    train("tiny-asvr", parts, out, machine=MACHINE, records=records, also=("told",), seed=3)
+    train("tiny-asvr", parts, out, machine=MACHINE, records=records, also=("told",), seed=3, **BLOCKS)
     (out / f"images-{os.environ['RANK']}.json").write_text(json.dumps(notes))

@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from tests.parts import talk
-from tests.training.ranks import MACHINE
+from tests.training.ranks import BLOCKS, MACHINE
 from tests.training.runs import FILES, metrics, train
 from tests.two_processes import run_on_two
 
@@ -40,7 +40,7 @@ def test_two_processes_are_one_even_if_one_of_them_sees_no_image(parts: Path, re
     # Eight conversations, two a micro-batch, four a step: two steps a stage, one micro-batch a step and process.
     assert [len(each) for each in notes] == [4, 4]
     assert any(first != second for first, second in zip(*notes, strict=True)), "no step had an image on one rank alone"
-    train("tiny-asvr", parts, tmp_path / "one", machine=MACHINE, records=records, also=("told",), seed=3)
+    train("tiny-asvr", parts, tmp_path / "one", machine=MACHINE, records=records, also=("told",), seed=3, **BLOCKS)
     for stage in FILES:
         ours, theirs = weights(tmp_path / "two" / stage), weights(tmp_path / "one" / stage)
         for name in theirs:

@@ -1,6 +1,7 @@
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -9,7 +10,6 @@ from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, Auto
 
 from asvr.data.dataset import Source
 from asvr.derive import recipe_hash
-from asvr.losses import ClassifierLoss
 from asvr.objective import Objective
 from asvr.recipes import RECIPES
 from asvr.recipes.tiny import ROWS as TINY_ROWS
@@ -179,9 +179,11 @@ def test_a_diverged_run_stops_before_it_is_saved(parts: Path, tmp_path: Path) ->
 
 
 def test_a_loss_that_is_no_number_stops_the_run(parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def no_number(self: Objective, states: torch.Tensor, labels: torch.Tensor) -> tuple[ClassifierLoss, torch.Tensor]:
-        loss = states[:, 0, 0] * float("nan")
-        return ClassifierLoss(loss.sum(), loss.detach(), loss.detach() > 0), torch.arange(len(states))
+    text_loss = Objective._text_loss
+
+    def no_number(*given: Any) -> Any:
+        scored, supervised = text_loss(*given)
+        return scored._replace(total=scored.total * float("nan")), supervised
 
     monkeypatch.setattr(Objective, "_text_loss", no_number)
     with pytest.raises(ValueError, match="loss is nan at step 1: training has diverged"):

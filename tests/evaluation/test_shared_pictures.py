@@ -1,0 +1,168 @@
+"""Pictures encoded and read once against the stock way, question by question: the same answers, to the last token."""
+
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from transformers import (
+    AutoConfig,
+    DynamicLayer,
+    Gemma3Config,
+    LlavaConfig,
+    LlavaNextConfig,
+    MptConfig,
+    Qwen2Config,
+)
+
+from asvr.data.dataset import Source
+from asvr.data.templates import TEMPLATES
+from asvr.evaluation.answer import encode_questions
+from asvr.evaluation.answering import make_inputs
+from asvr.evaluation.chat_pictures import ChatPictures
+from asvr.evaluation.chat_processor import ChatProcessor
+from asvr.evaluation.greedy import GreedyModel, load_image_preparation
+from asvr.evaluation.growing_cache import ROOM, GrowingLayer
+from asvr.evaluation.prompt_batch import PromptBatch
+from asvr.evaluation.questions import Question, QuestionSet, read_questions
+from asvr.evaluation.shared_pictures import SharedPictures, can_share
+from asvr.training.prepare import load_vlm
+from tests.evaluation.families import write_family
+from tests.parts import shrink
+
+CPU = torch.device("cpu")
+SIZES = {"wide": (60, 20), "tall": (20, 60), "square": (50, 50)}
+ASKED = [
+    ("wide", "<image>\nHi?"),
+    ("wide", "<image>\nWhat is in this picture, and what is not?\nOne word."),
+    ("tall", "<image>\nHow many?"),
+    ("wide tall", "<image><image>\nWhich of them?"),
+    ("square", "Before <image> and after."),
+    ("tall square", "<image>\nand <image>\nare these the same?"),
+    ("square", "<image>\nHow many?"),
+]
+NEW_TOKENS = 20
+OURS = ("llava-vicuna-7b", "llava-discrete-vicuna-7b", "llava-s2-next-vicuna-7b")
+
+
+def draw(size: tuple[int, int]) -> bytes:
+    buffer = BytesIO()
+    Image.linear_gradient("L").convert("RGB").resize(size).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+FILES = {name: draw(size) for name, size in SIZES.items()}
+QUESTIONS = tuple(
+    Question(str(number), "", tuple(shown.split()), text, "") for number, (shown, text) in enumerate(ASKED)
+)
+ASKED_SET = QuestionSet(QUESTIONS, FILES.__getitem__, {}, "")
+
+
+@pytest.fixture(scope="module", params=["llava", "llava_next", *OURS])
+def folder(request: pytest.FixtureRequest, parts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("shared") / request.param
+    if request.param not in OURS:
+        return write_family(request.param, path)
+    vlm, processor = load_vlm(shrink(request.param, parts), None, seed=0)
+    with torch.no_grad():
+        # The answers of weights of the usual scale hardly depend on the question.
+        for parameter in vlm.model.language_model.parameters():
+            parameter *= 15 if parameter.dim() == 2 else 1
+    processor.chat_template = TEMPLATES["vicuna_v1"]
+    vlm.save_pretrained(path)
+    processor.save_pretrained(path)
+    return path
+
+
+def load(folder: Path) -> GreedyModel:
+    """A model to which every ninth token is an end, so that its answers have many lengths."""
+    greedy = GreedyModel(folder, device=CPU)
+    greedy.ends = list(range(5, greedy.model.config.text_config.vocab_size, 9))
+    return greedy
+
+
+class Counted:
+    """Counts the pictures, or crops of them, that a vision tower sees."""
+
+    def __init__(self, greedy: GreedyModel) -> None:
+        self.seen = 0
+        greedy.model.model.vision_tower.register_forward_pre_hook(self.count, with_kwargs=True)
+
+    def count(self, module: torch.nn.Module, arguments: tuple, options: dict) -> None:
+        self.seen += len((*arguments, *options.values())[0])
+
+
+def test_answers_to_a_benchmark_are_those_of_stock_code_one_by_one(folder: Path):
+    chat, greedy = ChatProcessor(folder), load(folder)
+    counted = Counted(greedy)
+    alone = [greedy(make_inputs([one], ASKED_SET, chat), max_new_tokens=NEW_TOKENS)[0] for one in QUESTIONS]
+    seen_alone, counted.seen = counted.seen, 0
+    prepare, answer = ChatPictures(chat, ASKED_SET), SharedPictures(greedy)
+    assert answer.shares
+    cuts = (QUESTIONS[:3], QUESTIONS[3:6], QUESTIONS[6:])
+    assert [said for cut in cuts for said in answer(prepare(cut), max_new_tokens=NEW_TOKENS)] == alone
+    assert len({tuple(said) for said in alone}) > 3, "the model says the same to everything, so this test shows nothing"
+    assert len({len(said) for said in alone}) > 2, "all answers are equally long, so this test shows little"
+    # "wide" and "tall" in the first batch; each later batch knows its pictures from the one before, but for "square".
+    crops = {name: seen_by_itself(folder, name) for name in SIZES}
+    assert counted.seen == sum(crops.values())
+    assert seen_alone == sum(crops[name] for one in QUESTIONS for name in one.images)
+
+
+def seen_by_itself(folder: Path, name: str) -> int:
+    greedy = GreedyModel(folder, device=CPU)
+    counted = Counted(greedy)
+    asked = replace(QUESTIONS[0], images=(name,))
+    greedy(make_inputs([asked], ASKED_SET, ChatProcessor(folder)), max_new_tokens=1)
+    return counted.seen
+
+
+def test_answers_to_records_are_those_of_one_batch_without_sharing(model_folder: Path, data: Path, image_folder: Path):
+    questions = read_questions(Source(data, image_folder))
+    prompts = encode_questions(questions, model_folder, image_folder)
+    prepare = load_image_preparation(model_folder, cache_bytes=0)
+    pictures = {f"{number}.png": prepare(image_folder / f"{number}.png", record="").inputs for number in range(4)}
+    batch = PromptBatch(prompts, [question.images for question in questions], pictures)
+    greedy = load(model_folder)
+    ordinary = greedy(batch.inputs(pad_token_id=greedy.ends[0]), max_new_tokens=NEW_TOKENS)
+    assert len({len(said) for said in ordinary}) > 2
+    assert any(not question.images for question in questions)
+    assert SharedPictures(greedy)(batch, max_new_tokens=NEW_TOKENS) == ordinary
+
+
+def test_prompts_that_end_with_a_picture_are_answered_the_ordinary_way(model_folder: Path, image_folder: Path):
+    prepare = load_image_preparation(model_folder, cache_bytes=0)
+    pictures = {name: prepare(image_folder / name, record="").inputs for name in ("0.png", "1.png")}
+    greedy = GreedyModel(model_folder, device=CPU)
+    image, start = greedy.model.config.image_token_id, greedy.model.config.text_config.bos_token_id
+    prompt = torch.tensor([start, *[image] * 4])
+    batch = PromptBatch([prompt, prompt], [(name,) for name in pictures], pictures)
+    ordinary = greedy(batch.inputs(pad_token_id=greedy.ends[0]), max_new_tokens=4)
+    assert SharedPictures(greedy)(batch, max_new_tokens=4) == ordinary
+
+
+def test_only_models_to_which_a_gap_is_nothing_share(model_folder: Path):
+    known = AutoConfig.from_pretrained(model_folder)
+    assert can_share(known)
+    assert can_share(LlavaConfig(text_config=Qwen2Config(sliding_window=8), vision_config=known.vision_config))
+    windowed = Qwen2Config(sliding_window=8, use_sliding_window=True, max_window_layers=0)
+    assert not can_share(LlavaConfig(text_config=windowed, vision_config=known.vision_config))
+    assert not can_share(LlavaNextConfig(text_config=MptConfig(), vision_config=known.vision_config))
+    assert not can_share(Gemma3Config())
+
+
+def test_a_growing_layer_gives_what_the_stock_one_gives():
+    ours, stock = GrowingLayer(), DynamicLayer()
+    torch.manual_seed(0)
+    for count, new, rows in ((2, 5, None), (2, 1, [1, 0, 1]), (3, ROOM, None), (3, 1, [2]), (1, 3, None)):
+        keys, values = torch.randn(2, count, 2, new, 4)
+        for found, expected in zip(ours.update(keys, values), stock.update(keys, values), strict=True):
+            assert torch.equal(found, expected)
+        if rows:
+            ours.batch_select_indices(torch.tensor(rows))
+            stock.batch_select_indices(torch.tensor(rows))
+        assert ours.get_seq_length() == stock.get_seq_length()
+    before = ours.update(*torch.randn(2, 1, 2, 1, 4))[0].data_ptr()
+    assert ours.update(*torch.randn(2, 1, 2, 1, 4))[0].data_ptr() == before, "one token more has copied all before it"

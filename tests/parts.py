@@ -120,7 +120,7 @@ def talk(name: str, question: str, answer: str, **fields: object) -> dict[str, o
 
 
 def shrink(name: str, parts: Path, **changes: str) -> Recipe:
-    """A recipe on the tiny parts, with two steps a stage."""
+    """A recipe on the tiny parts, with two steps a stage; what it would read from a cache is computed in every step."""
     recipe = RECIPES[name]
     model = replace(recipe.model, language_model=str(parts / "language_model"), vision_tower=str(parts / "tower"))
     recipe = replace(recipe, model=model, precision="fp32")
@@ -134,7 +134,10 @@ def shrink(name: str, parts: Path, **changes: str) -> Recipe:
         for name, term in stage.supervision.items():
             term_path = f"{path}.supervision.{name}"
             if isinstance(term.target, CodesSpec):
-                small[f"{term_path}.target.tokenizer"] = str(parts / "tokenizer")
+                small |= {
+                    f"{term_path}.target.tokenizer": str(parts / "tokenizer"),
+                    f"{term_path}.target.cache": "none",
+                }
             else:
                 small[f"{term_path}.target.folder"] = str(parts / "targets")
             if isinstance(term.head, DepthTransformerSpec):

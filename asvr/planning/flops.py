@@ -13,6 +13,7 @@ gradients pass is counted by formula. Per token, with W the weights of a part's 
 Norms, activations, softmaxes, embeddings and the optimiser are left out: under 1 % at real size.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -127,8 +128,7 @@ def target_flops(spec: TargetSpec, target: TargetEncoder) -> float:
     if isinstance(spec, CodesSpec) and spec.cache is not None:
         return 0.0
     assert isinstance(target, (VisualTokenizer, ContinuousTargets))
-    rows, columns = target.grid
-    codes = search_flops(target.quantizer) * rows * columns if isinstance(target, VisualTokenizer) else 0.0
+    codes = _code_flops(target) if isinstance(target, VisualTokenizer) else 0.0
     if spec.own_tower:
         return codes
     height, width = target.preprocessing["size"]["height"], target.preprocessing["size"]["width"]
@@ -138,6 +138,15 @@ def target_flops(spec: TargetSpec, target: TargetEncoder) -> float:
 def search_flops(quantizer: ResidualQuantizer) -> float:
     """Counts the search for one vector's codes: its product with every code vector of each depth."""
     return 2.0 * quantizer.depth * quantizer.num_codes * quantizer.dim
+
+
+def _code_flops(tokenizer: VisualTokenizer) -> float:
+    """Counts what leads from the features of one crop to its codes: the block before the quantiser, and the search."""
+    searched = search_flops(tokenizer.quantizer) * math.prod(tokenizer.grid)
+    if tokenizer.pre is None:
+        return searched
+    pre, seen = tokenizer.pre, torch.empty(1, math.prod(tokenizer.features.grid), tokenizer.features.dim, device="meta")
+    return searched + counted(lambda: pre(seen))
 
 
 def matrices(module: nn.Module) -> list[tuple[int, bool]]:

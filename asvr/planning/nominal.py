@@ -1,6 +1,6 @@
 """Targets by the folders that recipes name, before anyone has made them: the shapes that they would have."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -76,9 +76,13 @@ FLUX = {
 def outline_target(spec: TargetSpec, vlm: Vlm) -> TargetEncoder:
     """Makes a target without weights: of its folder's shape, or of the shape that the folder's name stands for.
 
+    A cache has the shape of the tokenizer whose codes it holds, and need not be there yet.
+
     Raises:
         ValueError: If there is no folder, and no shape is known by its name.
     """
+    if isinstance(spec, CodesSpec):
+        spec = replace(spec, cache=None)
     if Path(spec.folder).is_dir():
         return spec.load(visual_grid(vlm.config)).to("meta")
     known = CODES if isinstance(spec, CodesSpec) else CONTINUOUS

@@ -73,16 +73,26 @@ def stage_outline(recipe: Recipe, stage: Stage) -> Objective:
 
 
 def held(stage: Stage, objective: Objective) -> Iterator[tuple[str, nn.Parameter]]:
-    """Gives the parameters that a run holds, by name: without the tower of targets that are read off the model's own.
-
-    Cached codes take no tower either.
-    """
-    let_go = tuple(
-        f"supervision.{name}.target.features." for name, spec in stage.supervision.items() if has_no_tower(spec.target)
-    )
+    """Gives the parameters that a run holds, by name: all but those under `let_go`."""
+    without = let_go(stage)
     for name, parameter in objective.named_parameters():
-        if not name.startswith(let_go):
+        if not name.startswith(without):
             yield name, parameter
+
+
+def let_go(stage: Stage) -> tuple[str, ...]:
+    """Gives prefixes of the names of what lies in targets' folders and a run does not hold.
+
+    Codes out of a cache need their codebooks alone, those that are read off the model's own tower also the block before
+    quantisation.
+    """
+    parts = []
+    for name, spec in stage.supervision.items():
+        if spec.target.reads_tower:
+            parts += [f"{name}.target.{part}." for part in ("features", "post", "decoder")]
+        elif has_no_tower(spec.target):
+            parts += [f"{name}.target.{part}." for part in ("features", "pre", "post", "decoder")]
+    return tuple(f"supervision.{part}" for part in parts)
 
 
 def has_no_tower(spec: TargetSpec) -> bool:

@@ -21,7 +21,7 @@ from asvr.planning.flops import (
 )
 from asvr.planning.lengths import Lengths
 from asvr.planning.memory import FLOAT, Memory, Share, Strategy, gathered, head_bytes, layer_bytes, states
-from asvr.planning.parameters import held
+from asvr.planning.parameters import held, let_go
 from asvr.recipes.spec import Recipe, Stage
 from asvr.training.adapter import adapted_layers
 
@@ -108,14 +108,15 @@ def shares(stage: Stage, objective: Objective) -> Share:
     return Share(
         parameters=sum(parameter.numel() for parameter in parameters),
         trained=sum(parameter.numel() for parameter in parameters if parameter.requires_grad),
-        buffers=_buffers(objective),
+        buffers=_buffers(stage, objective),
         block=blocks[0],
         blocks=sum(blocks),
         quantised=sum(adapted) if in_four_bits else 0,
     )
 
 
-def _buffers(objective: Objective) -> int:
+def _buffers(stage: Stage, objective: Objective) -> int:
     """Counts the numbers of buffers, each storage once: a head looks codes up in its tokenizer's own codebooks."""
-    storages = {each.untyped_storage()._cdata: each for each in objective.buffers()}
+    held_ones = [each for name, each in objective.named_buffers() if not name.startswith(let_go(stage))]
+    storages = {each.untyped_storage()._cdata: each for each in held_ones}
     return sum(each.untyped_storage().nbytes() // each.element_size() for each in storages.values())

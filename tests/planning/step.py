@@ -10,11 +10,12 @@ from asvr.objective import Objective
 from asvr.planning.lengths import Lengths
 from asvr.planning.parameters import stage_outline
 from asvr.recipes.spec import Recipe, Stage
+from asvr.recipes.supervision import CodesSpec, TargetSpec
 from asvr.training.freeze import set_trainable
 from asvr.training.stage import build_objective
 from tests.parts import shrink
 
-LENGTH, VISUAL, SUPERVISED = 17, 4, 5
+LENGTH, VISUAL, SUPERVISED, DEPTH = 17, 4, 5, 3
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ def make_step(name: str, stage_name: str, parts: Path, **changes: str) -> Step:
     ids[0, 2 : 2 + VISUAL] = image_token
     labels = torch.full((1, LENGTH), -100)
     labels[0, -SUPERVISED:] = ids[0, -SUPERVISED:]
-    targets = {name: torch.rand(1, 3, 24, 24) for name in stage.supervision}
+    targets = {name: prepared(term.target) for name, term in stage.supervision.items()}
     batch = {
         "input_ids": ids,
         "attention_mask": torch.ones_like(ids),
@@ -51,3 +52,10 @@ def make_step(name: str, stage_name: str, parts: Path, **changes: str) -> Step:
     }
     lengths = Lengths(1, 1.0, 1, VISUAL, VISUAL, float(LENGTH - VISUAL), float(SUPERVISED), {})
     return Step(recipe, stage, real.train(), stage_outline(recipe, stage), batch, lengths)
+
+
+def prepared(target: TargetSpec) -> torch.Tensor:
+    """What the target encoder of a spec gets of one picture: its codes, nothing, or its pixels."""
+    if isinstance(target, CodesSpec) and target.cache is not None:
+        return torch.zeros(1, VISUAL, DEPTH, dtype=torch.int32)
+    return torch.empty(1, 0) if target.reads_tower else torch.rand(1, 3, 24, 24)

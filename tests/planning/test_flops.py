@@ -33,9 +33,20 @@ def not_counted(step: Step) -> float:
 
 @pytest.mark.parametrize("checkpointing", ["true", "false"])
 @pytest.mark.parametrize("stage", ["pretrain", "instruct"])
-@pytest.mark.parametrize("name", ["llava-vicuna-7b", "asvr-vicuna-7b", "asvr-vicuna-7b-lora"])
-def test_a_step_costs_what_the_formulas_say(name: str, stage: str, checkpointing: str, parts: Path) -> None:
-    changes = {f"stages.{stage}.gradient_checkpointing": checkpointing}
+@pytest.mark.parametrize(
+    ("name", "way"),
+    [
+        ("llava-vicuna-7b", None),
+        ("asvr-vicuna-7b", "own tower"),
+        ("asvr-vicuna-7b", "second tower"),
+        ("asvr-vicuna-7b", "cache"),
+        ("asvr-vicuna-7b-lora", "own tower"),
+    ],
+)
+def test_a_step_costs_what_the_formulas_say(
+    name: str, way: str | None, stage: str, checkpointing: str, ways: dict[str, dict[str, str]], parts: Path
+) -> None:
+    changes = (ways[way] if way else {}) | {f"stages.{stage}.gradient_checkpointing": checkpointing}
     if name.endswith("lora"):
         changes |= {"stages.instruct.adapter.rank": "4", "stages.instruct.adapter.dropout": "0"}
     step = make_step(name, stage, parts, **changes)
@@ -73,15 +84,17 @@ def test_every_part_is_named_and_frozen_ones_have_no_backward_pass(parts: Path) 
     assert said["language model"].forward < said["language model"].backward < 2 * said["language model"].forward
 
 
-def test_own_and_cached_targets_run_no_second_tower(parts: Path) -> None:
-    path = "stages.pretrain.supervision.semantic.target"
-    second = make_step("asvr-vicuna-7b", "pretrain", parts)
-    own = make_step("asvr-vicuna-7b", "pretrain", parts, **{f"{path}.own_tower": "true"})
-    target = second.outline.supervision["semantic"].target  # type: ignore[union-attr]
-    codes = search_flops(target.quantizer) * VISUAL  # type: ignore[union-attr]
-    spec = second.stage.supervision["semantic"].target
-    assert target_flops(spec, target) == tower_flops(second.outline.vlm) + codes  # type: ignore[arg-type]
-    assert target_flops(own.stage.supervision["semantic"].target, target) == codes  # type: ignore[arg-type]
+def test_own_and_cached_targets_run_no_second_tower(ways: dict[str, dict[str, str]], parts: Path) -> None:
+    steps = {way: make_step("asvr-vicuna-7b", "pretrain", parts, **changes) for way, changes in ways.items()}
+    made = {
+        way: target_flops(step.stage.supervision["semantic"].target, step.outline.supervision["semantic"].target)  # type: ignore[union-attr]
+        for way, step in steps.items()
+    }
+    one = steps["own tower"].outline
+    target = one.supervision["semantic"].target  # type: ignore[union-attr]
+    # A projection of 32 channels to 16, and the search among these.
+    codes = (2 * 32 * 16 + search_flops(target.quantizer)) * VISUAL  # type: ignore[union-attr]
+    assert made == {"own tower": codes, "second tower": tower_flops(one.vlm) + codes, "cache": 0}  # type: ignore[arg-type]
 
 
 def test_the_search_for_codes_is_a_product_with_every_code_vector() -> None:

@@ -32,9 +32,12 @@ def bytes_of(tensors: list[torch.Tensor]) -> int:
     return sum(storage.nbytes() for storage in storages.values())
 
 
+@pytest.mark.parametrize("way", ["own tower", "second tower", "cache"])
 @pytest.mark.parametrize("stage", ["pretrain", "instruct"])
-def test_one_device_holds_what_a_real_step_holds(stage: str, parts: Path) -> None:
-    step = make_step("asvr-vicuna-7b", stage, parts)
+def test_one_device_holds_what_a_real_step_holds(
+    stage: str, way: str, ways: dict[str, dict[str, str]], parts: Path
+) -> None:
+    step = make_step("asvr-vicuna-7b", stage, parts, **ways[way])
     trained = [parameter for parameter in step.real.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained)
     step.real(**step.batch)["loss"].backward()

@@ -51,7 +51,7 @@ def explain(
 
     from asvr.derive import as_json, derive
     from asvr.disk import write_whole
-    from asvr.planning.launch import folders, launch_line
+    from asvr.planning.launch import cache_lines, folders, launch_line
     from asvr.planning.outline import outline_once
     from asvr.planning.plan import Devices, make_plan
     from asvr.recipes.derive import tokenizer_changes
@@ -77,7 +77,7 @@ def explain(
     console.print(_flops(plan))
     _beside_paper(console, plan)
     console.print(_memory(plan))
-    _launch(console, plan, line, folders(derived))
+    _launch(console, plan, line, folders(derived), cache_lines(derived, plan.grid))
     if json_file is not None:
         write_whole(
             json_file,
@@ -212,7 +212,7 @@ def _memory(plan: "Plan") -> Table:
     return table
 
 
-def _launch(console: Console, plan: "Plan", line: str, folders: list[str]) -> None:
+def _launch(console: Console, plan: "Plan", line: str, folders: list[str], caches: list[str]) -> None:
     from asvr.planning.lengths import CHARACTERS_PER_TOKEN
 
     verdict = "[green]it fits[/]" if plan.fits else "[red]it does not fit[/]: more devices, or a smaller --micro-batch"
@@ -220,6 +220,10 @@ def _launch(console: Console, plan: "Plan", line: str, folders: list[str]) -> No
     console.print(escape(line), soft_wrap=True)
     console.print("with copies of the data sets under DATA (`asvr data list`)", end="")
     console.print(f", and {', '.join(folders)} made before" if folders else "")
+    for command in caches:
+        console.print(
+            f"codes are read from a cache, which is made once for all stages:\n{escape(command)}", soft_wrap=True
+        )
     console.print(f"\n(a) {CHARACTERS_PER_TOKEN} characters a token, and what the template adds:", style="dim")
     for name, origin in {name: each for stage in plan.stages for name, each in stage.lengths.origin.items()}.items():
         console.print(Padding(f"{name}: {escape(origin)}", (0, 0, 0, 4)), style="dim")

@@ -1,9 +1,12 @@
 """The command that starts a plan on one machine."""
 
 import shlex
+from pathlib import Path
 
 from asvr.planning.plan import Plan
 from asvr.recipes.spec import Recipe
+from asvr.recipes.supervision import CodesSpec
+from asvr.targets.code_store import making
 
 
 def launch_line(plan: Plan, *, layer: str, changes: list[str]) -> str:
@@ -40,3 +43,19 @@ def folders(recipe: Recipe) -> list[str]:
     """Lists what must have been made before the recipe can train: the folders of its targets."""
     found = [spec.target.folder for stage in recipe.stages for spec in stage.supervision.values()]
     return list(dict.fromkeys(found))
+
+
+def cache_lines(recipe: Recipe, grid: tuple[int, int]) -> list[str]:
+    """Writes the commands that make the recipe's caches of codes, each of which serves all stages.
+
+    Args:
+        recipe: The recipe.
+        grid: Rows and columns of the model's visual tokens.
+    """
+    targets = [spec.target for stage in recipe.stages for spec in stage.supervision.values()]
+    lines = [
+        making(Path(each.cache), Path(each.tokenizer), pictures="DATA", grid=grid if each.resample else None)
+        for each in targets
+        if isinstance(each, CodesSpec) and each.cache is not None
+    ]
+    return list(dict.fromkeys(lines))

@@ -20,10 +20,12 @@ from asvr.targets.code_store import (
     ENTRY,
     INDEX,
     KEY_BYTES,
+    MANIFEST,
     Manifest,
     ShardFiles,
     content_key,
     continuing,
+    making,
     read_complete,
     read_manifest,
 )
@@ -137,6 +139,12 @@ class CachedCodes(TargetEncoder):
             ValueError: If the store is not whole or damaged, or of another tokenizer, preprocessing, depth or grid.
         """
         store, tokenizer = Path(store), Path(tokenizer)
+        if not (store / MANIFEST).is_file():
+            raise FileNotFoundError(
+                f"{store} holds no cached codes ({MANIFEST} is missing): make them with "
+                f"`{making(store, tokenizer, pictures='PICTURES', grid=grid)}`, where PICTURES is a folder with the "
+                "pictures of all stages, or set target.cache=none, which computes codes in every step"
+            )
         manifest = read_manifest(store)
         config = read_config(tokenizer)
         quantizer, identity = _read_identity(tokenizer, config, keys=list(manifest.identity), grid=grid)

@@ -12,6 +12,7 @@ complete.json       written last of all
 import hashlib
 import json
 import math
+import shlex
 import struct
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -205,3 +206,16 @@ def read_complete(store: Path, manifest: Manifest) -> dict[str, Any]:
 def continuing(store: Path, manifest: Manifest) -> str:
     """Gives the command that finishes a store."""
     return f"`{manifest.command} --out {store}`"
+
+
+def making(store: Path, tokenizer: Path, *, pictures: str, grid: Grid | None = None) -> str:
+    """Gives the command that makes a store.
+
+    Args:
+        store: Its folder.
+        tokenizer: Folder of the tokenizer whose codes it is to hold.
+        pictures: Folder of the pictures.
+        grid: Rows and columns of the codes, if not the tokenizer's own.
+    """
+    words = ["asvr", "targets", "cache", "--tokenizer", str(tokenizer), "--data", pictures, "--out", str(store)]
+    return shlex.join([*words, "--grid", f"{grid[0]}x{grid[1]}"] if grid else words)

@@ -86,7 +86,7 @@ def check_own_tower(field: str, target: Loaded, tower: Callable[[], str], proces
         raise ValueError(
             f"{field}: it was fitted on another vision tower than the model's: make one with `asvr tokenizer fit "
             f"--tower ...` or `asvr targets features --tower ...`, or set {field}.own_tower=false if the difference is "
-            "meant"
+            "meant, and a cache of its codes (`asvr targets cache`) if no second tower is to run"
         )
     if isinstance(target, CachedCodes):
         return

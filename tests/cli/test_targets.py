@@ -98,7 +98,7 @@ REFUSED: dict[str, tuple[Callable[[Command], object], list[str]]] = {
     "a new picture": (new_picture, ["1 of 8 pictures have no cached codes", "3.png, record 'c3'", "30x30 pixels"]),
     "mirrored pictures": (mirrored_pictures, ["2 of 8 pictures", "1.png, record 'c1'", "flipped", "without a cache"]),
     "unfinished store": (unfinished, ["1 of 2 shards are finished", "Finish it with `asvr targets cache"]),
-    "no store": (no_store, ["holds no cached codes"]),
+    "no store": (no_store, ["holds no cached codes", "`asvr targets cache --tokenizer", "target.cache=none"]),
     "another tokenizer": (other_tower, ["does not hold the codes of", "features.tower_sha256 is"]),
     "a recipe without codes": (no_visual_loss, ["'tiny-llava' has no visual loss", "--cache", "leave it out"]),
 }
@@ -119,6 +119,30 @@ def test_the_store_of_a_tower_that_is_not_the_model_s_own_is_refused_where_it_mu
     store_of_another_tower(command, asvr)
     code, said = asvr(command.argv())
     assert code == 1 and "fitted on another vision tower" in said and "own_tower=false" in said
+
+
+@pytest.mark.parametrize(
+    ("recipe", "loss", "name"),
+    [("appearance-vicuna-7b", "appearance", "appearance"), ("asvr-s2-next-vicuna-7b", "semantic", "siglip-so400m")],
+)
+def test_a_recipe_with_a_cache_says_how_to_make_it_and_trains_both_stages_from_it(
+    recipe: str, loss: str, name: str, parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asvr: Callable
+) -> None:
+    """Its folders are relative to where the command is run."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(parts / "tokenizer", f"tokenizers/{name}")
+    command = Command(parts, tmp_path, recipe)
+    command.tokenizer = None
+    command.changes = {path.replace("semantic", loss): value for path, value in command.changes.items()}
+    command.changes["precision"] = "fp32"
+    code, said = asvr(command.argv())
+    assert code == 1 and f"targets/{name} holds no cached codes" in said and not command.out.exists()
+    told = said.split("`")[1]
+    assert told == f"asvr targets cache --tokenizer tokenizers/{name} --data PICTURES --out targets/{name}"
+    assert asvr([*told.replace("PICTURES", command.images[0]).split()[1:], "--batch-size", "4"]) == (0, "")
+    assert asvr(command.argv()) == (0, "")
+    for stage in ("pretrain", "instruct"):
+        assert f"loss_{loss}" in (command.out / stage / "metrics.jsonl").read_text()
 
 
 def test_the_arms_of_a_study_that_have_a_visual_loss_share_a_store() -> None:

@@ -1,6 +1,7 @@
 """The arithmetic of batches and lengths, and what `asvr explain` says and writes."""
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -8,9 +9,10 @@ from pathlib import Path
 import pytest
 from transformers import TrainingArguments
 
+from asvr.cli.explain import explain
 from asvr.data.conversation import Conversation, Turn
 from asvr.planning.batches import common_micro_batches, cut
-from asvr.planning.launch import launch_line
+from asvr.planning.launch import cache_lines, launch_line
 from asvr.planning.lengths import ASSUMED, TEMPLATE_TOKENS, measured, stage_lengths
 from asvr.planning.outline import outline_once
 from asvr.planning.plan import Devices, make_plan
@@ -114,6 +116,21 @@ def test_explain_says_it_and_writes_it(
     assert written["recipe"] == "tiny-asvr" and written["grid"] == [2, 2]
     assert [stage["name"] for stage in written["stages"]] == ["pretrain", "instruct"]
     assert written["launch"].startswith("asvr train tiny-asvr --data-root DATA --micro-batch 16 --set ")
+
+
+def test_explain_says_how_a_cache_is_made(parts: Path, capsys: pytest.CaptureFixture) -> None:
+    # The tokenizer is there, its cache is still to be made.
+    shutil.copytree(parts / "tokenizer", "tokenizers/tiny")
+    target = "stages.instruct.supervision.semantic.target"
+    changes = {"model.vision_tower": str(parts / "tower"), f"{target}.cache": "targets/tiny"}
+    changes |= {f"{target}.resample": "true", f"{target}.tokenizer": "tokenizers/tiny"}
+    explain("tiny-asvr", set_=[f"{path}={value}" for path, value in changes.items()], gpu_memory=80.0)
+    said = capsys.readouterr().out
+    assert "\nasvr targets cache --tokenizer tokenizers/tiny --data DATA --out targets/tiny --grid 2x2\n" in said
+    recipe = RECIPES["dual-vicuna-7b"]
+    # One for all stages; the other visual loss reads the model's own tower.
+    line = "asvr targets cache --tokenizer tokenizers/appearance --data DATA --out targets/appearance"
+    assert cache_lines(recipe, (27, 27)) == [line] and not cache_lines(ASVR, (27, 27))
 
 
 @pytest.mark.parametrize(

@@ -30,14 +30,6 @@ EMBEDDED = {
 }
 """What ships with the package stands in for the paper's own tower, and for language models of Llama's class."""
 
-FEATURES_OF = {
-    "tokenizers/siglip-so400m": "google/siglip-so400m-patch14-384",
-    "tokenizers/siglip-so400m-3m": "google/siglip-so400m-patch14-384",
-    "tokenizers/siglip2-so400m": "google/siglip2-so400m-patch14-384",
-    "targets/siglip": "google/siglip-so400m-patch14-384",
-}
-"""Vision towers whose features the targets of a folder are made of; one tower then runs, not two, with equal codes."""
-
 CAPTIONS, QUESTIONS = "world-captions", "world-questions"
 MORE_CAPTIONS, MORE_QUESTIONS = "world-more-captions", "world-more-questions"
 MIDDLE = (Share(name=MORE_CAPTIONS),)
@@ -129,7 +121,7 @@ def _stage(stage: Stage, model: ModelSpec, parts: Path) -> Stage:
         mixture=_mixture(stage),
         template="plain" if stage.template == "plain" else "mistral",
         optimisation=_optimisation(stage),
-        supervision={name: _supervision(spec, model, parts) for name, spec in stage.supervision.items()},
+        supervision={name: _supervision(spec, parts) for name, spec in stage.supervision.items()},
         adapter=stage.adapter and replace(stage.adapter, rank=8, alpha=8 * stage.adapter.alpha // stage.adapter.rank),
         max_length=1024 if isinstance(model.visual_input, AnyResInput) else 512,
         gradient_checkpointing=False,
@@ -158,19 +150,17 @@ def _optimisation(stage: Stage) -> Optimisation:
     )
 
 
-def _supervision(spec: SupervisionSpec, model: ModelSpec, parts: Path) -> SupervisionSpec:
+def _supervision(spec: SupervisionSpec, parts: Path) -> SupervisionSpec:
     if spec.head not in HEADS:
         raise ValueError(f"no small head stands in for {spec.head}: add it to HEADS in asvr/recipes/shrink.py")
     layer = spec.layer if spec.layer < 0 else round(spec.layer * NUM_LAYERS["tiny"] / NUM_LAYERS["real"])
-    return replace(spec, target=_target(spec.target, model, parts), head=HEADS[spec.head], layer=layer)
+    return replace(spec, target=_target(spec.target, parts), head=HEADS[spec.head], layer=layer)
 
 
-def _target(target: TargetSpec, model: ModelSpec, parts: Path) -> TargetSpec:
-    # The tower of several scales sees a smaller picture made of a larger one, so its codes are not the tokenizer's own.
-    same_picture = not isinstance(model.visual_input, MultiScaleInput)
-    own = same_picture and FEATURES_OF.get(target.folder) == model.vision_tower
+def _target(target: TargetSpec, parts: Path) -> TargetSpec:
     match target:
         case CodesSpec():
-            return replace(target, tokenizer=str(parts / target.tokenizer), own_tower=own, cache=None)
+            # A cache needs no stand-in: it would hold what the tokenizer's stand-in computes.
+            return replace(target, tokenizer=str(parts / target.tokenizer), cache=None)
         case FeaturesSpec():
-            return replace(target, folder=str(parts / target.folder), own_tower=own)
+            return replace(target, folder=str(parts / target.folder))

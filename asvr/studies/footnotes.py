@@ -68,8 +68,8 @@ def _in_words(path: str, real: Any, small: Any, parts: Path) -> str:
     if isinstance(small, str) and Path(small).is_relative_to(parts):
         name = Path(small).relative_to(parts).as_posix()
         return f"{name}: {STAND_INS[name].what}"
-    if path.endswith(".target.own_tower"):
-        return "targets are read off the model's own tower" if small else "targets have a tower of their own"
+    if path.endswith(".target.cache"):
+        return "codes are computed in every step, not read from a cache"
     short = path.removeprefix("stages.").removeprefix("model.").replace("optimisation.", "").replace(".", " ")
     if real is None:
         return f"{short}: {_text(small)}"

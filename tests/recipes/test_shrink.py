@@ -120,10 +120,23 @@ def test_heads_and_targets_are_named_once() -> None:
     base = RECIPES["llava-vicuna-7b"]
     assert own - set(deviations(base, shrink(base, PARTS), PARTS)) == {
         "tokenizers/siglip-so400m: 4 x 128 codes of the embedded tower's features, by k-means",
-        "targets are read off the model's own tower",
         "head: DepthTransformerSpec(width=128, num_layers=1, head_width=64) for "
         "DepthTransformerSpec(width=2048, num_layers=3, head_width=128)",
     }
+
+
+def test_codes_that_are_not_read_from_a_cache_are_named() -> None:
+    recipe = RECIPES["appearance-vicuna-7b"]
+    notes = deviations(recipe, shrink(recipe, PARTS), PARTS)
+    assert notes.count("codes are computed in every step, not read from a cache") == 1
+
+
+def test_targets_keep_their_tower() -> None:
+    """One tower or a second one, as the real recipe has it."""
+    for recipe in REAL:
+        for stage, small in zip(recipe.stages, shrink(recipe, PARTS).stages, strict=True):
+            own = {name: term.target.own_tower for name, term in stage.supervision.items()}
+            assert {name: term.target.own_tower for name, term in small.supervision.items()} == own
 
 
 @pytest.mark.parametrize("recipe", REAL, ids=lambda recipe: recipe.name)

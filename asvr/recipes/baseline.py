@@ -41,7 +41,11 @@ SEMANTIC = {
         target=CodesSpec(tokenizer="tokenizers/siglip-so400m", own_tower=True), head=DepthTransformerSpec()
     )
 }
-"""Codes of the features that the model's own tower computes anyway, so that no second tower runs."""
+"""Codes of the features that the model's own frozen tower computes anyway, so that no second tower runs.
+
+A tokenizer whose own tower has trained (`asvr tokenizer train vq-siglip-12m`) is refused by its weights: it takes
+`target.own_tower=false`, and a cache of its codes.
+"""
 
 
 def supervised(

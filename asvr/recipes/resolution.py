@@ -21,7 +21,7 @@ LLAVA_S2 = replace(
     model=replace(NEXT.model, visual_input=MultiScaleInput(scales=(1, 2, 3))),
 )
 
-SEMANTIC = {
+CACHED = {
     "semantic": SupervisionSpec(
         target=CodesSpec(tokenizer="tokenizers/siglip-so400m", cache="targets/siglip-so400m"),
         head=DepthTransformerSpec(),
@@ -32,7 +32,7 @@ ROWS = (
     LLAVA_S2,
     supervised(
         LLAVA_S2,
-        SEMANTIC,
+        CACHED,
         name="asvr-s2-next-vicuna-7b",
         source="arXiv 2506.09040, Table 3, ASVR at 1152x1152, by the release's S2",
     ),

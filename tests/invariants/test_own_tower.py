@@ -22,13 +22,16 @@ def towers(objective: Objective) -> int:
     return sum(isinstance(module, TowerFeatures) for module in objective.modules())
 
 
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("alignment", ["next", "same"])
-def test_one_tower_gives_the_losses_and_gradients_of_two(alignment: str, parts: Path) -> None:
+def test_one_tower_gives_the_losses_and_gradients_of_two(alignment: str, precision: str, parts: Path) -> None:
+    """In bf16 a second tower runs in bf16 as well, so that the codes are the same."""
     own, dataset = build(parts, alignment=alignment)
     two, second = build(parts, alignment=alignment, **{f"{TARGET}.own_tower": "false"})
     assert (towers(own), towers(two)) == (0, 1)
-    losses, gradients = losses_and_gradients(own, collate(dataset, IDS))
-    expected, theirs = losses_and_gradients(two, collate(second, IDS))
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bf16"):
+        losses, gradients = losses_and_gradients(own, collate(dataset, IDS))
+        expected, theirs = losses_and_gradients(two, collate(second, IDS))
     assert losses.keys() == expected.keys() and all(torch.equal(losses[name], expected[name]) for name in losses)
     assert gradients.keys() == theirs.keys() and all(torch.equal(gradients[name], theirs[name]) for name in theirs)
 

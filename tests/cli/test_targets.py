@@ -9,7 +9,7 @@ from PIL import Image
 from asvr.cli.recipes import find_recipe
 from asvr.cli.study import plan_arms
 from asvr.targets.cache import CachedCodes
-from tests.cli.command import Command, other_tower, truncate
+from tests.cli.command import DATA, Command, other_tower, truncate
 
 
 def caching(command: Command, *more: str) -> list[str]:
@@ -113,12 +113,14 @@ def test_a_run_whose_pictures_have_no_codes_does_not_start(kind: str, command: C
     assert not command.out.exists()
 
 
-def test_the_store_of_a_tower_that_is_not_the_model_s_own_is_refused_where_it_must_be(
+def test_the_store_of_a_tower_that_is_not_the_model_s_own_is_refused_unless_it_is_meant(
     command: Command, asvr: Callable
 ) -> None:
     store_of_another_tower(command, asvr)
     code, said = asvr(command.argv())
     assert code == 1 and "fitted on another vision tower" in said and "own_tower=false" in said
+    command.changes |= {f"stages.{stage}.supervision.semantic.target.own_tower": "false" for stage in DATA}
+    assert asvr(command.argv()) == (0, "")
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,8 @@
 Table 10 is unlabelled, but its text-only and SigLIP rows are the 1152-pixel rows of Table 3, so the other two stand on
 those here. How its codebooks were fitted the paper does not say; here as those of SigLIP are.
 
-Where the codes are of another tower than the model's, or of pixels, they come from a cache (`asvr targets cache`), so
-that no second tower runs while training; `--set ...target.cache=none` computes them in every step.
+Where the codes are of another tower than the model's, or of another layer than it reads, they come from a cache (`asvr
+targets cache`), so that no second tower runs while training; `--set ...target.cache=none` computes them in every step.
 """
 
 from asvr.recipes.baseline import BASELINE, SEMANTIC, supervised

@@ -75,7 +75,7 @@ def test_arms_that_are_compared_get_their_codes_in_the_same_way() -> None:
                 # What both reconstruct, if anything, differs in the tokenizer alone.
                 for name in arm.keys() & baseline.keys():
                     assert replace(arm[name], tokenizer="") == replace(baseline[name], tokenizer="")
-    # Dual supervision adds pixels' codes, which the tower cannot give, to the very codes of ASVR.
+    # Dual supervision adds codes of another layer than the model reads to the very codes of ASVR.
     assert compared == {
         (1, "ASVR", "dual", False),
         (8, "ASVR", "tokenizer of 3M", True),

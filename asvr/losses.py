@@ -9,8 +9,8 @@ from torch import Size, Tensor
 from torch.autograd.function import once_differentiable
 from torch.utils.flop_counter import register_flop_formula
 
-MAX_LOGITS = 2**23
-"""Logits that may exist at once: 32 MiB in fp32, small beside any model whose classifier exceeds it."""
+MAX_LOGITS = 2**22
+"""Logits that may exist at once: 16 MiB in fp32, small beside any model whose classifier exceeds it."""
 
 
 class ClassifierLoss(NamedTuple):
@@ -61,19 +61,23 @@ _Scored = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
 def _scored(
     hidden: Tensor, weight: Tensor, bias: Tensor | None, target: Tensor, rows_per_chunk: int, wanted: list[bool]
 ) -> _Scored:
+    # One array for the logits of all chunks, made before what stays: what this call leaves behind fits the next one.
+    logits = hidden.new_empty(min(len(hidden), rows_per_chunk), len(weight), dtype=torch.float32)
     grad_hidden, grad_weight, grad_bias = _gradients(hidden, weight, wanted)
     scored = []
     for start in range(0, max(1, len(hidden)), rows_per_chunk):
         rows, codes = hidden[start : start + rows_per_chunk], target[start : start + rows_per_chunk]
-        shares, *figures = _softmax(rows, weight, bias, codes)
+        terms = logits[: len(rows)]
+        totals, *figures = _exponentials(rows, weight, bias, codes, terms)
         scored.append(figures)
+        # A class's share is its term over the total: it is the smaller factor of each product that is divided.
         if wanted[2]:
-            grad_bias += shares.sum(0)
-        shares = shares.to(weight.dtype)
+            grad_bias += totals.reciprocal() @ terms
+        terms = terms.to(weight.dtype)
         if wanted[0]:
-            grad_hidden[start : start + rows_per_chunk] = shares @ weight - weight[codes]
+            grad_hidden[start : start + rows_per_chunk] = (terms @ weight) / totals[:, None] - weight[codes]
         if wanted[1]:
-            _add_product(grad_weight, shares.t(), rows)
+            _add_product(grad_weight, terms.t(), (rows / totals[:, None]).to(terms.dtype))
     # What the targets themselves take away, for all rows at once.
     if wanted[1]:
         grad_weight.index_add_(0, target, hidden.float(), alpha=-1)
@@ -126,17 +130,23 @@ def _flops(
     return 2 * hidden[0] * weight[0] * weight[1] * (1 + wanted[0] + wanted[1])
 
 
-def _softmax(
-    rows: Tensor, weight: Tensor, bias: Tensor | None, codes: Tensor
-) -> tuple[Float[Tensor, "rows classes"], Float[Tensor, " rows"], Bool[Tensor, " rows"]]:
-    """Gives each class's share, the loss and whether no class has more than the target."""
-    logits = F.linear(rows, weight, bias).float()
-    highest, own = logits.amax(1, keepdim=True), logits.gather(1, codes[:, None])
+def _exponentials(
+    rows: Tensor, weight: Tensor, bias: Tensor | None, codes: Tensor, terms: Tensor
+) -> tuple[Float[Tensor, " rows"], Float[Tensor, " rows"], Bool[Tensor, " rows"]]:
+    """Writes the terms of each row's softmax, the greatest of them 1.
+
+    Gives each row's total, its loss and whether no class has more than the target.
+    """
+    if rows.dtype != terms.dtype:
+        terms.copy_(F.linear(rows, weight, bias))
+    elif bias is None:
+        torch.mm(rows, weight.t(), out=terms)
+    else:
+        torch.addmm(bias, rows, weight.t(), out=terms)
+    highest, own = terms.amax(1, keepdim=True), terms.gather(1, codes[:, None])
     # In place: there is one array of logits, and it is what costs time outside the products.
-    exponentials = logits.sub_(highest).exp_()
-    totals = exponentials.sum(1, keepdim=True)
-    loss = (totals.log() + highest - own)[:, 0]
-    return exponentials.div_(totals), loss, (own == highest)[:, 0]
+    totals = terms.sub_(highest).exp_().sum(1)
+    return totals, totals.log() + (highest - own)[:, 0], (own == highest)[:, 0]
 
 
 def _add_product(total: Tensor, left: Tensor, right: Tensor) -> None:

@@ -1,6 +1,6 @@
 """Seconds, peak memory, tokens per second and utilisation of a training step: stock, text alone, ASVR naive, ASVR.
 
-    python benchmarks/step.py [--rounds 5] [--codes 16384] [--out benchmarks/step.json]
+    python benchmarks/step.py [--rounds 5] [--codes 16384] [--out benchmarks/step.json] [--profile FOLDER]
     python benchmarks/step.py --device cuda --shape 7b --rounds 200 [--out benchmarks/step-7b.json]
 
 `stock` is `LlavaForConditionalGeneration` with its own loss, over all text logits. `ASVR naive` has a second tower and
@@ -11,6 +11,7 @@ which holds one arm of 7B at a time, each arm has a process of its own, and the 
 peak of an arm's first step, in a process of its own, beyond what is held before it and beyond the gradients of the
 visual head. `bound` is the step's arithmetic at the speed of this machine's best large matrix product. Run it on a
 quiet machine: the load is written down. `growth` is the median of the last quarter of the steps over that of the first.
+`--profile FOLDER` writes which operators one more step of each arm spends its time in, a table for each.
 """
 
 import argparse
@@ -30,12 +31,17 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 from step_model import ARMS, DTYPES, SEVEN, SMALL, STOCK, Arm, Shape, make_arm, step_flops
+from torch.profiler import ProfilerActivity, profile
 
 from asvr.environment import environment
 
 SHAPES = {"small": SMALL, "7b": SEVEN}
 WARM_UP = 5
 """Steps of a process that has a GPU to itself before its time is taken."""
+
+GIVE_BACK = {"MALLOC_MMAP_THRESHOLD_": str(2**20)}
+"""Has glibc give back what is freed (mallopt(3)), in processes that measure memory: what it keeps for later moved peaks
+by a tenth, from run to run."""
 
 
 def timed(call: Callable[[], object], device: str) -> float:
@@ -71,7 +77,17 @@ def status(name: str) -> int:
     return 1024 * int(next(line for line in lines if line.startswith(name)).split()[1])
 
 
-def measure_alone(name: str, shape: Shape, device: str, rounds: int) -> dict[str, Any]:
+def operators(arm: Arm, device: str) -> str:
+    """Gives the operators of one step in the order of the time that they take themselves, as a table."""
+    arm.modules.zero_grad()
+    kinds = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if device == "cuda" else [])]
+    with profile(activities=kinds, record_shapes=True) as found:
+        arm.step()
+    averages = found.key_averages(group_by_input_shape=True)
+    return averages.table(sort_by=f"self_{device}_time_total", row_limit=40, max_shapes_column_width=60)
+
+
+def measure_alone(name: str, shape: Shape, device: str, rounds: int, folder: str | None) -> dict[str, Any]:
     """What a process of an arm's own says: its peak, its tokens, its FLOPs, and on a GPU its times."""
     arm = make_arm(name, shape, device)
     # What a process does once, such as starting its threads, is none of the step's.
@@ -80,13 +96,18 @@ def measure_alone(name: str, shape: Shape, device: str, rounds: int) -> dict[str
     if device == "cuda":
         arm.modules.zero_grad()
         found["seconds"] = [seconds_of(arm, device) for _ in range(WARM_UP + rounds)][WARM_UP:]
+    if folder:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        (Path(folder) / f"{name}.txt").write_text(operators(arm, device))
     del arm
     return found | {"flops": step_flops(name, shape, device)}
 
 
-def alone(name: str, shape: Shape, device: str, rounds: int) -> dict[str, Any]:
-    given = json.dumps({"name": name, "shape": asdict(shape), "device": device, "rounds": rounds})
-    done = subprocess.run([sys.executable, __file__, "--alone", given], stdout=subprocess.PIPE, text=True, check=True)
+def alone(name: str, shape: Shape, device: str, rounds: int, folder: str | None = None) -> dict[str, Any]:
+    task = {"name": name, "shape": asdict(shape), "device": device, "rounds": rounds, "folder": folder}
+    given = json.dumps(task)
+    command = [sys.executable, __file__, "--alone", given]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=os.environ | GIVE_BACK)
     return json.loads(done.stdout)
 
 
@@ -105,8 +126,8 @@ def matrix_peak(shape: Shape, device: str) -> float:
     return 2 * side**3 / min(timed(lambda: left @ right, device) for _ in range(30))
 
 
-def run(names: list[str], shape: Shape, device: str, rounds: int) -> dict[str, Any]:
-    found = {name: alone(name, shape, device, rounds) for name in track(names, "memory and FLOPs")}
+def run(names: list[str], shape: Shape, device: str, rounds: int, folder: str | None) -> dict[str, Any]:
+    found = {name: alone(name, shape, device, rounds, folder) for name in track(names, "memory and FLOPs")}
     on_gpu = device == "cuda"
     taken = {name: found[name]["seconds"] for name in names} if on_gpu else in_turns(names, shape, rounds)
     peak = matrix_peak(shape, device)
@@ -157,6 +178,7 @@ if __name__ == "__main__":
     parser.add_argument("--codes", type=int, default=16_384)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--profile", metavar="FOLDER")
     parser.add_argument("--alone", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.device == "cpu":
@@ -168,7 +190,8 @@ if __name__ == "__main__":
     elif given.device == "cuda" and not torch.cuda.is_available():
         Console().print(f"{given.shape} shapes on a GPU: not measured, since this machine has none")
     else:
-        results = run(list(ARMS), replace(SHAPES[given.shape], codes=given.codes), given.device, given.rounds)
+        shape = replace(SHAPES[given.shape], codes=given.codes)
+        results = run(list(ARMS), shape, given.device, given.rounds, given.profile)
         show(results)
         if given.out:
             given.out.write_text(json.dumps(results, indent=2) + "\n")

@@ -40,7 +40,6 @@ class Shape:
     batch: int = 2
     dtype: str = "float32"
     checkpointing: bool = False
-    frozen_tower: bool = False
 
     @property
     def tokens(self) -> int:
@@ -61,7 +60,6 @@ SEVEN = Shape(
     batch=16,
     dtype="bfloat16",
     checkpointing=True,
-    frozen_tower=True,
 )
 
 
@@ -134,7 +132,7 @@ class Arm:
 
 
 def make_model(shape: Shape) -> LlavaForConditionalGeneration:
-    """Makes the stock model, of the current default device and dtype."""
+    """Makes the stock model, of the current default device and dtype, with its tower frozen as LLaVA's is."""
     vision = SiglipVisionConfig(
         hidden_size=shape.tower_width,
         intermediate_size=4 * shape.tower_width,
@@ -158,7 +156,7 @@ def make_model(shape: Shape) -> LlavaForConditionalGeneration:
         vision_feature_layer=-1 if shape.tower_layers == 1 else -2,
     )
     model = LlavaForConditionalGeneration(config).train()
-    model.model.vision_tower.requires_grad_(not shape.frozen_tower)
+    model.model.vision_tower.requires_grad_(False)
     if shape.checkpointing:
         model.model.language_model.gradient_checkpointing_enable({"use_reentrant": False})
     return model

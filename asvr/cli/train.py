@@ -44,6 +44,8 @@ def train(
         int | None, typer.Option(min=0, help="Data worker processes; by the cores that are left, by default.")
     ] = None,
     pack: Annotated[bool, typer.Option("--pack", help="Let conversations share rows, none seeing another.")] = False,
+    attention: Annotated[str, typer.Option(help="The language model's: sdpa, eager, flash_attention_2, ...")] = "sdpa",
+    liger: Annotated[bool, typer.Option("--liger", help="Liger's kernels in the language model, on a GPU.")] = False,
     save_every: Annotated[int, typer.Option(min=1, help="Steps between two checkpoints.")] = 500,
     log_every: Annotated[int, typer.Option(min=1, help="Steps between two lines of the log.")] = 10,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out broken records, and count them.")] = False,
@@ -65,6 +67,8 @@ def train(
         save_every=save_every,
         workers=workers,
         pack=pack,
+        attention=attention,
+        liger=liger,
         check_images=check_images,
     )
     sources = stage_sources(data, images, derived, root=data_root)

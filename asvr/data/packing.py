@@ -2,42 +2,44 @@
 
 transformers keeps conversations apart where position ids begin anew and no attention mask is given
 (`masking_utils.find_packed_sequence_indices`), with eager attention and SDPA in any number of rows. Its FlashAttention
-does so in a single row alone (`_is_packed_sequence`), so packed rows are refused there.
+does so in a single row alone (`_is_packed_sequence`), of whatever length: nothing is padded there.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Bool, Shaped
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
-from transformers import PretrainedConfig
 
 from asvr.data.collate import Collator
 from asvr.data.dataset import Sample
 from asvr.data.template import IGNORED
 
-ATTENTION = ("eager", "sdpa")
-"""Implementations of attention that keep the conversations of several rows apart."""
+Rows = Literal["several", "one"]
+
+ROWS: dict[str, Rows] = {"eager": "several", "sdpa": "several", "flash_attention_2": "one", "flash_attention_3": "one"}
+"""In how many rows each implementation of attention keeps conversations apart."""
 
 PADDING = -1
 """Number of the conversation of a position that is padding."""
 
 
-def check_attention(config: PretrainedConfig) -> None:
-    """Refuses a language model whose attention would let packed conversations see each other.
+def rows_of(attention: str) -> Rows:
+    """Says in how many rows an attention keeps packed conversations apart.
 
     Raises:
-        ValueError: If it is neither eager nor SDPA.
+        ValueError: If it is not known to do so.
     """
-    if config._attn_implementation not in ATTENTION:
+    if attention not in ROWS:
         raise ValueError(
-            f"the language model's attention is {config._attn_implementation!r}, which keeps packed conversations "
-            f"apart in a single row alone: do not pack, or load it with one of {', '.join(ATTENTION)}"
+            f"attention {attention!r} is not known to keep packed conversations apart: do not pack, or choose one of "
+            f"{', '.join(ROWS)}"
         )
+    return ROWS[attention]
 
 
 def pack(lengths: Sequence[int], capacity: int) -> list[list[int]]:
@@ -67,13 +69,15 @@ def pack(lengths: Sequence[int], capacity: int) -> list[list[int]]:
 
 @dataclass(frozen=True)
 class PackingCollator:
-    """Packs samples into rows as long as the longest of them.
+    """Packs samples into rows as long as the longest of them, or all into one row.
 
     Args:
         collate: Gathers images, and says with what rows are padded.
+        rows: How many rows a batch may have.
     """
 
     collate: Collator
+    rows: Rows = "several"
 
     def __call__(self, groups: Sequence[Sequence[Sample]]) -> dict[str, Any]:
         """Makes a batch of what a dataset gave.
@@ -88,7 +92,7 @@ class PackingCollator:
         """
         samples = [sample for group in groups for sample in group]
         lengths = [len(sample.encoded.input_ids) for sample in samples]
-        rows = pack(lengths, max(lengths))
+        rows = pack(lengths, max(lengths) if self.rows == "several" else sum(lengths))
         packed = [[samples[index] for index in row] for row in rows]
         for sample in samples:
             if sample.encoded.visual_mask[0]:

@@ -8,6 +8,7 @@ from torch.utils.checkpoint import checkpoint
 
 from asvr.heads.code_loss import code_loss
 from asvr.heads.flops import linear_weights
+from asvr.heads.rms_norm import rms_norm
 from asvr.interfaces import HeadLoss
 
 PARTS = 8
@@ -82,7 +83,7 @@ class DepthTransformer(nn.Module):
         slots = torch.cat([self.projector(hidden)[:, None], sums], dim=1)
         for layer in self.layers:
             slots = layer(slots)
-        return _normed(self.norm, slots)
+        return rms_norm(self.norm, slots)
 
     def _states_in_parts(self, hidden: Tensor, codes: Tensor) -> Tensor:
         # A fixed number of parts, so that a compiled graph serves every number of tokens; the last has what remains.
@@ -156,7 +157,7 @@ class DepthLayer(nn.Module):
     def forward(self, slots: Float[Tensor, "tokens slots width"]) -> Float[Tensor, "tokens slots width"]:
         """Mixes each slot with those before it."""
         num_slots = slots.shape[1]
-        residual = _normed(self.norm2, slots + self._attend(_normed(self.norm1, slots)))
+        residual = rms_norm(self.norm2, slots + self._attend(rms_norm(self.norm1, slots)))
         by_depth = residual.transpose(0, 1)
         inner = F.gelu(torch.bmm(by_depth, self.expand[:num_slots]))
         return residual + torch.bmm(inner, self.reduce[:num_slots]).transpose(0, 1)
@@ -167,8 +168,3 @@ class DepthLayer(nn.Module):
         query, key, value = heads.permute(2, 0, 3, 1, 4)
         mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True)
         return self.out(mixed.transpose(1, 2).reshape(tokens, num_slots, width))
-
-
-def _normed(norm: nn.RMSNorm, slots: Tensor) -> Tensor:
-    """Norms in the dtype of the slots; torch has no fused kernel for bf16 activations with fp32 weights."""
-    return F.rms_norm(slots, norm.normalized_shape, norm.weight.to(slots.dtype), norm.eps)

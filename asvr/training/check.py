@@ -10,6 +10,7 @@ from transformers import PretrainedConfig
 
 from asvr.data.conversation import Conversation
 from asvr.data.dataset import token_report
+from asvr.data.packing import rows_of
 from asvr.data.template import Encoded
 from asvr.models.build import Vlm, VlmProcessor, outline_vlm
 from asvr.models.grids import visual_grid
@@ -24,6 +25,7 @@ from asvr.training.check_target import check_grid, check_layer, check_own_tower,
 from asvr.training.draft import draft_size
 from asvr.training.freeze import set_trainable
 from asvr.training.groups import check_groups
+from asvr.training.kernels import use_kernels
 from asvr.training.prepare import build_encoder
 from asvr.training.stage import Machine, StageInputs, end_token_id
 
@@ -87,6 +89,9 @@ def check_inputs(
 
 def _check_recipe(recipe: Recipe, stages: Sequence[Stage], vlm: Vlm, processor: VlmProcessor, machine: Machine) -> None:
     """Checks what can be checked without data."""
+    use_kernels(vlm.model.language_model, machine, precision=recipe.precision)
+    if machine.pack:
+        rows_of(machine.attention)
     check_feature_layer(recipe, vlm)
     tower = cache(lambda: fingerprint(load_tower(recipe.model.vision_tower)))
     check_input_tower(recipe.model.visual_input, tower)

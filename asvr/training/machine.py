@@ -22,6 +22,8 @@ class Machine:
         workers: Data worker processes of each training process; 0 loads in that, None has as many as there are cores
             left, 8 at most, where an accelerator trains, and none where the cores do.
         pack: Whether conversations of a micro-batch share rows, none seeing another (`asvr.data.packing`).
+        attention: How the language model's attention is computed, by its name in transformers.
+        liger: Whether Liger's kernels compute the rest of the language model (`asvr.training.kernels`).
         progress: Whether to draw a progress bar.
         check_images: Whether every image is opened once before the first stage trains.
     """
@@ -31,6 +33,8 @@ class Machine:
     save_every: int = 500
     workers: int | None = None
     pack: bool = False
+    attention: str = "sdpa"
+    liger: bool = False
     progress: bool = True
     check_images: bool = True
 

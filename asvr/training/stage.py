@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 from asvr.data.collate import Collator
 from asvr.data.conversation import Conversation
 from asvr.data.dataset import ConversationDataset
-from asvr.data.packing import PackingCollator, check_attention
+from asvr.data.packing import PackingCollator, rows_of
 from asvr.data.shared import SharedList
 from asvr.data.templates import END_TOKENS, TEMPLATES
 from asvr.disk import write_whole
@@ -24,6 +24,7 @@ from asvr.recipes.spec import Recipe, Stage
 from asvr.training.adapter import add_adapter
 from asvr.training.by_source import source_names
 from asvr.training.freeze import set_trainable
+from asvr.training.kernels import use_kernels
 from asvr.training.machine import Machine
 from asvr.training.prepare import build_dataset, build_supervision, load_vlm
 from asvr.training.save import save_stage
@@ -84,6 +85,7 @@ def run_stage(
         return folder
     folder.mkdir(parents=True, exist_ok=True)
     objective, processor = build_objective(recipe, stage, previous, seed=seed)
+    use_kernels(objective.vlm.model.language_model, machine, precision=recipe.precision)
     dataset = build_dataset(
         stage, objective, processor, conversations=inputs.conversations, companions=inputs.companions, seed=seed
     )
@@ -198,13 +200,11 @@ def build_trainer(
     collator = Collator.for_tokenizer(processor.tokenizer, sources=sources)
     if machine.num_workers:
         dataset.conversations, dataset.companions = SharedList(dataset.conversations), SharedList(dataset.companions)
-    if machine.pack:
-        check_attention(objective.vlm.config.get_text_config())
     trainer = StageTrainer(
         objective,
         arguments,
         train_dataset=dataset,
-        data_collator=PackingCollator(collator) if machine.pack else collator,
+        data_collator=PackingCollator(collator, rows_of(machine.attention)) if machine.pack else collator,
         callbacks=callbacks,
         groups=optimisation.groups,
         sources=sources,

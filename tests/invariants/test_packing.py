@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 import torch
+from transformers.modeling_flash_attention_utils import _is_packed_sequence
 
 from asvr.data.collate import Collator
 from asvr.data.dataset import ConversationDataset
-from asvr.data.packing import PackingCollator, pack
+from asvr.data.packing import PackingCollator, Rows, pack, rows_of
 from asvr.data.template import Encoded
 from tests.invariants.batches import assert_close, build, collate, gradients
 
@@ -17,23 +18,24 @@ SOURCES = ("instruct", "unlabelled")
 SIX = ["q0", "text", "two", "u0", "q3", "u5"]
 
 
-def packed(dataset: ConversationDataset, ids: list[str]) -> dict[str, Any]:
+def packed(dataset: ConversationDataset, ids: list[str], rows: Rows = "several") -> dict[str, Any]:
     index = {one.id: number for number, one in enumerate(dataset.conversations)}
     collator = Collator.for_tokenizer(dataset.encode.processor.tokenizer, sources=SOURCES)
-    return PackingCollator(collator)([dataset[index[i]] for i in ids])
+    return PackingCollator(collator, rows)([dataset[index[i]] for i in ids])
 
 
 def test_rows_are_filled_longest_first() -> None:
     assert pack([3, 7, 4, 6, 5], 10) == [[1, 0], [3, 2], [4]]
 
 
+@pytest.mark.parametrize("rows", ["several", "one"])
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
 @pytest.mark.parametrize("alignment", ["next", "same"])
-def test_packed_is_unpacked(alignment: str, attention: str, parts: Path) -> None:
+def test_packed_is_unpacked(alignment: str, attention: str, rows: Rows, parts: Path) -> None:
     own_tower = {"stages.instruct.supervision.semantic.target.own_tower": "false"}
     objective, dataset = build(parts, alignment=alignment, **own_tower)
     objective.vlm.set_attn_implementation(attention)
-    batch = packed(dataset, SIX)
+    batch = packed(dataset, SIX, rows)
     order = found_in(batch, collate(dataset, SIX))
     # `u0` and `u5`, of which pictures alone are read, are unlabelled.
     assert [SOURCES[source] for source in batch.pop("source")] == [SOURCES[SIX[index][0] == "u"] for index in order]
@@ -47,6 +49,18 @@ def test_packed_is_unpacked(alignment: str, attention: str, parts: Path) -> None
     assert_close(ours.pop("rows"), expected.pop("rows"), atol=1e-5)
     assert_close(detached(ours), detached(expected), atol=1e-5)
     assert_close(gradients(objective), expected_gradients, atol=1e-5)
+
+
+def test_flash_attention_gets_one_row_that_it_knows_as_packed(parts: Path) -> None:
+    _, dataset = build(parts)
+    assert rows_of("flash_attention_2") == "one"
+    batch = packed(dataset, SIX, "one")
+    assert batch["input_ids"].shape == (1, int(collate(dataset, SIX)["attention_mask"].sum()))
+    # What transformers asks before it lets FlashAttention cut a row into sequences.
+    assert _is_packed_sequence(batch["position_ids"], batch_size=1)
+    lengths = batch["conversation"].unique(return_counts=True)[1]
+    starts = (batch["position_ids"][0] == 0).nonzero()[:, 0]
+    assert starts.tolist() == [0, *lengths.cumsum(0).tolist()[:-1]]
 
 
 def detached(losses: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -2,9 +2,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from transformers import LlamaConfig
 
-from asvr.data.packing import check_attention
 from tests.training.runs import QUIET, metrics, train
 
 
@@ -23,10 +21,8 @@ def test_a_packed_run_is_the_unpacked_one_with_less_padding(parts: Path, tmp_pat
     assert sum(line["padding"] for line in packed) < sum(line["padding"] for line in plain)
 
 
-def test_attention_that_would_mix_packed_conversations_is_refused() -> None:
-    config = LlamaConfig()
-    config._attn_implementation = "sdpa"
-    check_attention(config)
-    config._attn_implementation = "flash_attention_2"
-    with pytest.raises(ValueError, match=r"'flash_attention_2'.*do not pack, or load it with one of eager, sdpa"):
-        check_attention(config)
+def test_attention_that_would_mix_packed_conversations_is_refused(parts: Path, tmp_path: Path) -> None:
+    machine = replace(QUIET, pack=True, attention="flex_attention")
+    with pytest.raises(ValueError, match=r"'flex_attention' is not known to keep.*do not pack, or choose one of eager"):
+        train("tiny-asvr", parts, tmp_path / "run", machine=machine)
+    assert not (tmp_path / "run").exists()

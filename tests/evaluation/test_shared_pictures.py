@@ -9,7 +9,6 @@ import torch
 from PIL import Image
 from transformers import (
     AutoConfig,
-    DynamicLayer,
     Gemma3Config,
     LlavaConfig,
     LlavaNextConfig,
@@ -24,7 +23,6 @@ from asvr.evaluation.answering import make_inputs
 from asvr.evaluation.chat_pictures import ChatPictures
 from asvr.evaluation.chat_processor import ChatProcessor
 from asvr.evaluation.greedy import GreedyModel, load_image_preparation
-from asvr.evaluation.growing_cache import ROOM, GrowingLayer
 from asvr.evaluation.prompt_batch import PromptBatch
 from asvr.evaluation.questions import Question, QuestionSet, read_questions
 from asvr.evaluation.shared_pictures import SharedPictures, can_share
@@ -151,18 +149,3 @@ def test_only_models_to_which_a_gap_is_nothing_share(model_folder: Path):
     assert not can_share(LlavaConfig(text_config=windowed, vision_config=known.vision_config))
     assert not can_share(LlavaNextConfig(text_config=MptConfig(), vision_config=known.vision_config))
     assert not can_share(Gemma3Config())
-
-
-def test_a_growing_layer_gives_what_the_stock_one_gives():
-    ours, stock = GrowingLayer(), DynamicLayer()
-    torch.manual_seed(0)
-    for count, new, rows in ((2, 5, None), (2, 1, [1, 0, 1]), (3, ROOM, None), (3, 1, [2]), (1, 3, None)):
-        keys, values = torch.randn(2, count, 2, new, 4)
-        for found, expected in zip(ours.update(keys, values), stock.update(keys, values), strict=True):
-            assert torch.equal(found, expected)
-        if rows:
-            ours.batch_select_indices(torch.tensor(rows))
-            stock.batch_select_indices(torch.tensor(rows))
-        assert ours.get_seq_length() == stock.get_seq_length()
-    before = ours.update(*torch.randn(2, 1, 2, 1, 4))[0].data_ptr()
-    assert ours.update(*torch.randn(2, 1, 2, 1, 4))[0].data_ptr() == before, "one token more has copied all before it"

@@ -10,15 +10,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from asvr.data.collate import batch_inputs
 from asvr.evaluation.greedy import GreedyModel
-from asvr.evaluation.prompt_batch import pad_prompts
-
-TOGETHER = 1024
-"""Tokens to read at once: one or two pictures of the usual size, or many small ones.
-
-So many keep a device busy: each weight is read once for all of them, and an H100 does 300 operations in bf16 in the
-time of reading a byte (990 TFLOP/s, 3.35 TB/s). More cost time on a CPU, where activations leave its caches: the SigLIP
-of `benchmarks/generate.py` took 184 ms for one picture and 911 for four at once; its Llama gained nothing.
-"""
+from asvr.evaluation.prompt_batch import cut_by_tokens, pad_prompts
 
 Beginning = tuple[tuple[int, ...], tuple[str, ...]]
 """Ids, and the names of the pictures whose visual tokens are among them."""
@@ -58,7 +50,9 @@ class BeginningReader:
         self.features = {name: each for name, each in self.features.items() if name in shown}
         known = {each: self.last[each] for each in beginnings if each in self.last}
         yield from known.items()
-        for group in group_beginnings([each for each in beginnings if each not in known]):
+        new = [each for each in beginnings if each not in known]
+        for rows in cut_by_tokens([len(ids) for ids, _ in new]):
+            group = new[rows]
             self._encode({name: pictures[name] for _, names in group for name in names})
             for beginning, kept in zip(group, self._read(group), strict=True):
                 self.last = {beginning: kept}
@@ -87,19 +81,9 @@ class BeginningReader:
             mm_encoder_outputs={"image": features} if pooler_output else None,
             past_key_values=cache,
         )
+        # Keys, values and the window of each layer; there is none (`can_share`).
+        layers: list[Any] = list(cache)
         return [
-            [(layer.keys[row, :, -len(ids) :], layer.values[row, :, -len(ids) :]) for layer in cache.layers]
+            [(keys[row, :, -len(ids) :], values[row, :, -len(ids) :]) for keys, values, _ in layers]
             for row, (ids, _) in enumerate(group)
         ]
-
-
-def group_beginnings(beginnings: Sequence[Beginning]) -> list[list[Beginning]]:
-    """Cuts beginnings into groups of at most `TOGETHER` tokens, padding and all; a longer one is alone."""
-    groups: list[list[Beginning]] = []
-    for each in beginnings:
-        together = [*groups[-1], each] if groups else []
-        if together and max(len(ids) for ids, _ in together) * len(together) <= TOGETHER:
-            groups[-1] = together
-        else:
-            groups.append([each])
-    return groups

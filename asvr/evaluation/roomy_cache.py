@@ -25,20 +25,21 @@ class RoomyLayer(DynamicLayer):
     def __init__(self) -> None:
         super().__init__()
         self.memory: Tensor | None = None
-        self.questions, self.before = 0, 0
+        self.ends: list[int] = []
+        self.length = 0
+        self.rows = slice(0)
 
-    def begin(self, questions: int, before: int) -> None:
-        """Forgets all, and awaits the beginnings of so many questions.
+    def begin(self, ends: Sequence[int], length: int) -> None:
+        """Forgets all, and awaits a beginning of each question.
 
         Args:
-            questions: How many.
-            before: Positions of the longest beginning.
+            ends: Position behind each question's beginning.
+            length: Positions of the whole prompts.
         """
-        self.questions, self.before = questions, before
-        self.is_initialized = False
+        self.ends, self.length, self.is_initialized = list(ends), length, False
 
     def place(self, questions: Sequence[int], keys: Positions, values: Positions) -> None:
-        """Gives a beginning to some questions, behind padding if it is not the longest.
+        """Gives a beginning to some questions, behind padding.
 
         Args:
             questions: Their places.
@@ -47,28 +48,38 @@ class RoomyLayer(DynamicLayer):
         """
         if not self.is_initialized:
             self.lazy_initialization(keys, values)
-            self._make_room(self.questions, keys, self.before)
-            self._show(self.before)
-        start = self.before - keys.shape[-2]
-        for room, new in zip(self.room, (keys, values), strict=True):
-            for question in questions:
+            self._make_room(len(self.ends), keys, self.length)
+        for question in questions:
+            end = self.ends[question]
+            start = end - keys.shape[-2]
+            for room, new in zip(self.room, (keys, values), strict=True):
                 # A masked value counts nothing times itself: of what is not finite that would not be nothing.
                 room[question, :, :start] = 0
-                room[question, :, start : self.before] = new
+                room[question, :, start:end] = new
+
+    def look_at(self, rows: slice, length: int) -> None:
+        """Lets the model read on in some questions only.
+
+        Args:
+            rows: Neighbours.
+            length: Positions that each of them has.
+        """
+        self.rows = rows
+        self._show(length)
 
     def update(
         self, key_states: Tensor, value_states: Tensor, *arguments: Any, **options: Any
     ) -> tuple[Tensor, Tensor]:
-        """Appends keys and values of new positions, and gives all."""
-        assert self.is_initialized, "no question has a beginning"
+        """Appends keys and values of new positions, and gives all, of the questions that are looked at."""
         start = self.get_seq_length()
         end = start + key_states.shape[-2]
         if self.room.shape[-2] < end:
-            kept = self.room[:, : len(key_states), :, :start].clone()
+            kept = self.room[:, self.rows, :, :start].clone()
+            assert kept.shape[1] == len(key_states) == self.rows.stop, "only the first questions would be kept"
             self._make_room(len(key_states), key_states[0], end)
             self.room[..., :start, :] = kept
-        self.room[0, : len(key_states), :, start:end] = key_states
-        self.room[1, : len(key_states), :, start:end] = value_states
+        for room, new in zip(self.room, (key_states, value_states), strict=True):
+            room[self.rows, :, start:end] = new
         return self._show(end)
 
     def batch_select_indices(self, indices: Tensor) -> None:
@@ -82,8 +93,7 @@ class RoomyLayer(DynamicLayer):
             assert moved == place or moved >= len(indices), f"{moved} would be overwritten"
             if moved != place:
                 self.room[:, place, :, :length] = self.room[:, moved, :, :length]
-        self.questions = len(indices)
-        self._show(length)
+        self.look_at(slice(0, len(indices)), length)
 
     def _make_room(self, questions: int, like: Positions, length: int) -> None:
         shape = (2, questions, like.shape[0], length + ROOM, like.shape[-1])
@@ -91,8 +101,7 @@ class RoomyLayer(DynamicLayer):
         if self.memory is None or self.memory.numel() < needed:
             self.memory = like.new_empty(needed)
         self.room = self.memory[:needed].view(shape)
-        self.questions = questions
 
     def _show(self, length: int) -> tuple[Tensor, Tensor]:
-        self.keys, self.values = self.room[:, : self.questions, :, :length]
+        self.keys, self.values = self.room[:, self.rows, :, :length]
         return self.keys, self.values

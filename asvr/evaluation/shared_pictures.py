@@ -5,6 +5,8 @@ model with features of the pictures that it has computed before. What the model 
 handed to every question that begins so, and the stock model goes on from there, as from any other cache.
 """
 
+from collections.abc import Iterator, Sequence
+
 import torch
 from jaxtyping import Int
 from torch import Tensor
@@ -20,11 +22,11 @@ from transformers import (
     Qwen3Config,
 )
 
-from asvr.evaluation.beginnings import Beginning, BeginningReader
+from asvr.evaluation.beginnings import Beginning, BeginningReader, Kept
 from asvr.evaluation.greedy import GreedyModel
-from asvr.evaluation.prompt_batch import PromptBatch, pad_prompts
+from asvr.evaluation.prompt_batch import PromptBatch, cut_by_tokens, pad_prompts
 from asvr.evaluation.roomy_cache import RoomyLayer
-from asvr.evaluation.writing import write_answers
+from asvr.evaluation.writing import next_tokens, write_answers
 from asvr.models.grids import OWN_TOWERS, TOWERS
 
 MODELS = (LlavaConfig, LlavaNextConfig)
@@ -61,8 +63,13 @@ class SharedPictures:
     def __init__(self, greedy: GreedyModel) -> None:
         self.greedy = greedy
         self.shares = can_share(greedy.model.config)
-        self.read = BeginningReader(greedy)
-        self.layers = [RoomyLayer() for _ in range(greedy.model.config.get_text_config().num_hidden_layers)]
+        self.reader = BeginningReader(greedy)
+        count = greedy.model.config.get_text_config().num_hidden_layers if self.shares else 0
+        self.layers = [RoomyLayer() for _ in range(count)]
+
+    def forget(self) -> None:
+        """Forgets pictures, since names mean others in another set of questions; memory is kept."""
+        self.reader = BeginningReader(self.greedy)
 
     @torch.inference_mode()
     def __call__(self, batch: PromptBatch, *, max_new_tokens: int) -> list[list[int]]:
@@ -80,26 +87,62 @@ class SharedPictures:
             return self.greedy(batch.inputs(pad_token_id=self.greedy.ends[0]), max_new_tokens=max_new_tokens)
         cut = list(zip(batch.prompts, cuts, strict=True))
         begun = [(tuple(prompt[:end].tolist()), names) for (prompt, end), names in zip(cut, batch.shown, strict=True)]
-        cache = self._read(begun, batch)
-        longest, lengths = max(cuts), torch.tensor(cuts)
-        rest = self.greedy.place(pad_prompts([prompt[end:] for prompt, end in cut], pad_token_id=self.greedy.ends[0]))
-        read = (torch.arange(longest) >= longest - lengths[:, None]).long().to(self.greedy.model.device)
-        mask = torch.cat([read, rest["attention_mask"]], dim=1)
-        return write_answers(self.greedy, rest["input_ids"], mask, cache, max_new_tokens=max_new_tokens)
+        rest = [prompt[end:] for prompt, end in cut]
+        # Neighbours of similar length need little padding.
+        order = sorted(range(len(rest)), key=lambda row: len(rest[row]))
+        beginnings = self.reader(list(dict.fromkeys(begun)), batch.pictures)
+        new, mask, cache = self._read(beginnings, [begun[row] for row in order], [rest[row] for row in order])
+        said = write_answers(self.greedy, new, mask, cache, max_new_tokens=max_new_tokens)
+        return [answer for _, answer in sorted(zip(order, said, strict=True))]
 
     def _end_of_beginning(self, prompt: Ids) -> int:
         """Cuts behind the last visual token; what shows no picture shares its first token, which changes nothing."""
         places = (prompt == self.greedy.model.config.image_token_id).nonzero()
         return int(places[-1]) + 1 if len(places) else 1
 
-    def _read(self, begun: list[Beginning], batch: PromptBatch) -> Cache:
+    def _read(
+        self, beginnings: Iterator[tuple[Beginning, Kept]], begun: Sequence[Beginning], rest: Sequence[Ids]
+    ) -> tuple[Ids, Int[Tensor, "questions length"], Cache]:
+        """Reads prompts that all end at the same position; groups of them are padded between beginning and rest.
+
+        Args:
+            beginnings: Each once, in any order.
+            begun: Each prompt's beginning.
+            rest: What is behind it.
+
+        Returns:
+            First token of each answer, the mask, and what the model keeps.
+        """
+        groups = cut_by_tokens([len(ids) for ids in rest])
+        padded = [pad_prompts(rest[rows], pad_token_id=self.greedy.ends[0]) for rows in groups]
+        behind = [each["input_ids"].shape[1] for each in padded for _ in each["input_ids"]]
+        length = max(len(ids) + more for (ids, _), more in zip(begun, behind, strict=True))
+        mask = torch.zeros(len(begun), length, dtype=torch.long)
+        for row, more in enumerate(behind):
+            mask[row, length - more - len(begun[row][0]) : length - more] = 1
+            mask[row, length - len(rest[row]) :] = 1
+        mask = mask.to(self.greedy.model.device)
+        for layer in self.layers:
+            layer.begin([length - more for more in behind], length)
+        cache = self._place(beginnings, begun)
+        new = []
+        for rows, each in zip(groups, padded, strict=True):
+            ids = each["input_ids"].to(mask.device)
+            self._look_at(rows, length - ids.shape[1])
+            new.append(next_tokens(self.greedy, ids, mask[rows], cache))
+        self._look_at(slice(0, len(begun)), length)
+        return torch.cat(new), mask, cache
+
+    def _place(self, beginnings: Iterator[tuple[Beginning, Kept]], begun: Sequence[Beginning]) -> Cache:
         """Gives every question what the model keeps of its beginning."""
         asking: dict[Beginning, list[int]] = {}
         for question, beginning in enumerate(begun):
             asking.setdefault(beginning, []).append(question)
-        for layer in self.layers:
-            layer.begin(len(begun), max(len(ids) for ids, _ in begun))
-        for beginning, kept in self.read(list(asking), batch.pictures):
+        for beginning, kept in beginnings:
             for layer, (keys, values) in zip(self.layers, kept, strict=True):
                 layer.place(asking[beginning], keys, values)
-        return Cache(layers=self.layers)
+        return Cache(layers=[*self.layers])
+
+    def _look_at(self, rows: slice, length: int) -> None:
+        for layer in self.layers:
+            layer.look_at(rows, length)

@@ -10,56 +10,67 @@ from transformers import Cache
 from asvr.evaluation.greedy import GreedyModel
 
 
+def next_tokens(
+    greedy: GreedyModel,
+    ids: Int[Tensor, "questions new"],
+    mask: Int[Tensor, "questions length"],
+    cache: Cache,
+) -> Int[Tensor, " questions"]:
+    """Reads on, and gives the likeliest token of each question, as stock `generate` chooses it.
+
+    Args:
+        greedy: Reads.
+        ids: What is new.
+        mask: Of all that has been read and what is new: 0 at padding, wherever it is.
+        cache: What has been read; it grows.
+    """
+    # As `generate` counts them: padding has no place.
+    places = (mask.cumsum(dim=1) - 1).clamp(min=0)[:, -ids.shape[1] :]
+    seen = greedy.model(
+        input_ids=ids, attention_mask=mask, position_ids=places, past_key_values=cache, logits_to_keep=1
+    )
+    return seen.logits[:, -1].float().argmax(dim=-1)
+
+
 def write_answers(
     greedy: GreedyModel,
-    ids: Int[Tensor, "questions unread"],
+    new: Int[Tensor, " questions"],
     mask: Int[Tensor, "questions length"],
     cache: Cache,
     *,
     max_new_tokens: int,
 ) -> list[list[int]]:
-    """Answers a batch of prompts whose beginnings the model has read, as stock `generate` would.
+    """Answers a batch of prompts that the model has read, as stock `generate` would.
 
-    That computes every answer for as long as the longest, and ids, masks and caches of new sizes at every token.
+    That computes every answer for as long as the longest.
 
     Args:
         greedy: Answers.
-        ids: What has not been read of each prompt, padded on the left.
-        mask: Of the whole prompts: 0 at padding, which may lie between a beginning and the rest too.
-        cache: What the model has read, `length - unread` positions of each prompt; it is used up.
+        new: First token of each answer.
+        mask: Of the prompts: 0 at padding, wherever it is.
+        cache: What the model has read of each; it is used up.
         max_new_tokens: Longest answer, in tokens.
 
     Returns:
         For each prompt the ids before the first end token.
     """
     ends, length = frozenset(greedy.ends), mask.shape[1]
-    said: list[list[int]] = [[] for _ in ids]
-    asking = list(range(len(ids)))
-    # As `generate` counts them: padding has no place.
-    places = (mask.cumsum(dim=1) - 1).clamp(min=0)[:, -ids.shape[1] :]
-    mask = torch.cat([mask, mask.new_ones(len(ids), max_new_tokens)], dim=1)
-    for end in range(length, length + max_new_tokens):
-        seen = greedy.model(
-            input_ids=ids,
-            attention_mask=mask[:, :end],
-            position_ids=places,
-            past_key_values=cache,
-            logits_to_keep=1,
-        )
-        # As `generate` compares them.
-        new = seen.logits[:, -1].float().argmax(dim=-1)
-        going = [token not in ends for token in new.tolist()]
-        for question, token, goes in zip(asking, new.tolist(), going, strict=True):
+    said: list[list[int]] = [[] for _ in new]
+    asking = list(range(len(new)))
+    mask = torch.cat([mask, mask.new_ones(len(new), max_new_tokens)], dim=1)
+    for end in range(length + 1, length + max_new_tokens + 1):
+        tokens = new.tolist()
+        going = [token not in ends for token in tokens]
+        for question, token, goes in zip(asking, tokens, going, strict=True):
             said[question] += [token] * goes
-        if not any(going):
+        if not any(going) or end == length + max_new_tokens:
             break
-        ids, places = new[:, None], places[:, -1:] + 1
         if not all(going):
             stay = close_gaps(going)
-            rows = torch.tensor(stay, device=ids.device)
+            rows = torch.tensor(stay, device=new.device)
             cache.batch_select_indices(rows)
-            asking = [asking[row] for row in stay]
-            ids, places, mask = ids[rows], places[rows], mask[rows]
+            asking, new, mask = [asking[row] for row in stay], new[rows], mask[rows]
+        new = next_tokens(greedy, new[:, None], mask[:, :end], cache)
     return said
 
 

@@ -15,9 +15,8 @@ from asvr.data.images import open_image
 from asvr.evaluation.answer_file import Answer, append_answers, read_answers
 from asvr.evaluation.chat_pictures import PROCESSORS, ChatPictures
 from asvr.evaluation.chat_processor import ChatProcessor
-from asvr.evaluation.greedy import GreedyModel
 from asvr.evaluation.questions import Question, QuestionSet
-from asvr.evaluation.shared_pictures import SharedPictures, can_share
+from asvr.evaluation.shared_pictures import SharedPictures
 from asvr.evaluation.suite_task import Task
 
 Batch = Sequence[Question]
@@ -27,7 +26,7 @@ Prepared = TypeVar("Prepared")
 def answer_batches(
     task: Task,
     batches: Sequence[Batch],
-    model: GreedyModel,
+    model: SharedPictures,
     processor: ChatProcessor,
     *,
     label: str,
@@ -50,6 +49,7 @@ def answer_batches(
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Speed(), TimeRemainingColumn())
     with Progress(*columns, disable=process > 0) as progress:
         bar = progress.add_task(f"Answering {label}", total=sum(map(len, batches)))
+        model.forget()
         prepare, answer = _choose(task.asked, model, processor)
         for batch, prepared in _prepare_ahead(batches, prepare):
             said = answer(prepared, max_new_tokens=task.header.max_new_tokens)
@@ -73,11 +73,11 @@ def make_inputs(batch: Batch, asked: QuestionSet, processor: ChatProcessor) -> d
     return processor([question.text for question in batch], pictures)
 
 
-def _choose(asked: QuestionSet, model: GreedyModel, processor: ChatProcessor) -> tuple[Callable, Callable]:
+def _choose(asked: QuestionSet, model: SharedPictures, processor: ChatProcessor) -> tuple[Callable, Callable]:
     """Gives what prepares a batch and what answers it: each picture once where the model's family allows that."""
-    if can_share(model.model.config) and isinstance(processor.processor, PROCESSORS):
-        return ChatPictures(processor, asked), SharedPictures(model)
-    return partial(make_inputs, asked=asked, processor=processor), model
+    if model.shares and isinstance(processor.processor, PROCESSORS):
+        return ChatPictures(processor, asked), model
+    return partial(make_inputs, asked=asked, processor=processor), model.greedy
 
 
 def _prepare_ahead(batches: Sequence[Batch], prepare: Callable[[Batch], Prepared]) -> Iterator[tuple[Batch, Prepared]]:

@@ -2,11 +2,10 @@
 
 A prompt is cut behind its last visual token. The beginnings that differ are read first, every one once, by the stock
 model with features of the pictures that it has computed before. What the model keeps of them, keys and values, is then
-handed to every question that begins so, and the stock `generate` goes on from there, as from any other cache.
+handed to every question that begins so, and the stock model goes on from there, as from any other cache.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import torch
 from jaxtyping import Int
@@ -22,13 +21,12 @@ from transformers import (
     Qwen2Config,
     Qwen3Config,
 )
-from transformers.modeling_outputs import BaseModelOutputWithPooling
 
-from asvr.data.collate import batch_inputs
-from asvr.evaluation.bursts import answer_in_bursts
+from asvr.evaluation.beginnings import Beginning, BeginningReader, Kept
 from asvr.evaluation.greedy import GreedyModel
-from asvr.evaluation.growing_cache import GrowingLayer
-from asvr.evaluation.prompt_batch import PromptBatch, pad_prompts
+from asvr.evaluation.prompt_batch import PromptBatch, cut_by_tokens, pad_prompts
+from asvr.evaluation.roomy_cache import RoomyLayer
+from asvr.evaluation.writing import next_tokens, write_answers
 from asvr.models.grids import OWN_TOWERS, TOWERS
 
 MODELS = (LlavaConfig, LlavaNextConfig)
@@ -58,9 +56,6 @@ def can_share(config: PretrainedConfig) -> bool:
 class SharedPictures:
     """Answers batches of questions; of a model that cannot share, or prompts without a text behind, the ordinary way.
 
-    The features of one batch's pictures are kept for the next one, since questions about the same pictures come one
-    after another (`make_batches`): so much memory they take, and no more.
-
     Args:
         greedy: Answers.
     """
@@ -68,7 +63,13 @@ class SharedPictures:
     def __init__(self, greedy: GreedyModel) -> None:
         self.greedy = greedy
         self.shares = can_share(greedy.model.config)
-        self.features: dict[str, Tensor] = {}
+        self.reader = BeginningReader(greedy)
+        count = greedy.model.config.get_text_config().num_hidden_layers if self.shares else 0
+        self.layers = [RoomyLayer() for _ in range(count)]
+
+    def forget(self) -> None:
+        """Forgets pictures, since names mean others in another set of questions; memory is kept."""
+        self.reader = BeginningReader(self.greedy)
 
     @torch.inference_mode()
     def __call__(self, batch: PromptBatch, *, max_new_tokens: int) -> list[list[int]]:
@@ -81,53 +82,67 @@ class SharedPictures:
         Returns:
             For each prompt the ids before the first end token.
         """
-        ends = [self._end_of_beginning(prompt) for prompt in batch.prompts]
-        if not self.shares or any(end == len(prompt) for end, prompt in zip(ends, batch.prompts, strict=True)):
+        cuts = [self._end_of_beginning(prompt) for prompt in batch.prompts]
+        if not self.shares or any(cut == len(prompt) for cut, prompt in zip(cuts, batch.prompts, strict=True)):
             return self.greedy(batch.inputs(pad_token_id=self.greedy.ends[0]), max_new_tokens=max_new_tokens)
-        cut = list(zip(batch.prompts, ends, strict=True))
+        cut = list(zip(batch.prompts, cuts, strict=True))
         begun = [(tuple(prompt[:end].tolist()), names) for (prompt, end), names in zip(cut, batch.shown, strict=True)]
-        distinct = list(dict.fromkeys(begun))
-        rows = torch.tensor([distinct.index(each) for each in begun])
-        heads = self._pad([torch.tensor(ids) for ids, _ in distinct])
-        self._encode(batch)
-        cache = self._read(heads, [name for _, names in distinct for name in names])
-        cache.batch_select_indices(rows.to(self.greedy.model.device))
-        tails = self._pad([prompt[end:] for prompt, end in cut])
-        inputs = {name: torch.cat([heads[name][rows], tails[name]], dim=1) for name in heads}
-        return answer_in_bursts(self.greedy, inputs, cache, max_new_tokens=max_new_tokens)
+        rest = [prompt[end:] for prompt, end in cut]
+        # Neighbours of similar length need little padding.
+        order = sorted(range(len(rest)), key=lambda row: len(rest[row]))
+        beginnings = self.reader(list(dict.fromkeys(begun)), batch.pictures)
+        new, mask, cache = self._read(beginnings, [begun[row] for row in order], [rest[row] for row in order])
+        said = write_answers(self.greedy, new, mask, cache, max_new_tokens=max_new_tokens)
+        return [answer for _, answer in sorted(zip(order, said, strict=True))]
 
     def _end_of_beginning(self, prompt: Ids) -> int:
         """Cuts behind the last visual token; what shows no picture shares its first token, which changes nothing."""
         places = (prompt == self.greedy.model.config.image_token_id).nonzero()
         return int(places[-1]) + 1 if len(places) else 1
 
-    def _pad(self, prompts: Sequence[Ids]) -> dict[str, Tensor]:
-        return pad_prompts(prompts, pad_token_id=self.greedy.ends[0])
+    def _read(
+        self, beginnings: Iterator[tuple[Beginning, Kept]], begun: Sequence[Beginning], rest: Sequence[Ids]
+    ) -> tuple[Ids, Int[Tensor, "questions length"], Cache]:
+        """Reads prompts that all end at the same position; groups of them are padded between beginning and rest.
 
-    def _encode(self, batch: PromptBatch) -> None:
-        """Computes the features of pictures that the last batch did not show, and forgets those that only it showed."""
-        shown = dict.fromkeys(name for names in batch.shown for name in names)
-        new = [name for name in shown if name not in self.features]
-        if new:
-            inputs = self.greedy.place(batch_inputs([batch.pictures[name] for name in new]))
-            found = self.greedy.model.get_image_features(**inputs, return_dict=True).pooler_output
-            # Copies: a view into the batch would keep all of it in memory.
-            self.features |= {name: each.clone() for name, each in zip(new, found, strict=True)}
-        self.features = {name: self.features[name] for name in shown}
+        Args:
+            beginnings: Each once, in any order.
+            begun: Each prompt's beginning.
+            rest: What is behind it.
 
-    def _read(self, heads: dict[str, Tensor], names: Sequence[str]) -> Cache:
-        """Lets the model read the beginnings, without its text head, and gives what it keeps of them."""
-        model = self.greedy.model
-        cache = Cache(layer_class_to_replicate=GrowingLayer)
-        # One tensor a picture, as `get_image_features` gives it.
-        pooler_output: Any = [self.features[name] for name in names]
-        features = BaseModelOutputWithPooling(pooler_output=pooler_output)
-        placed = self.greedy.place(heads)
-        model.model(
-            **placed,
-            # As `generate` counts them: padding has no place.
-            position_ids=(placed["attention_mask"].cumsum(dim=1) - 1).clamp(min=0),
-            mm_encoder_outputs={"image": features} if names else None,
-            past_key_values=cache,
-        )
-        return cache
+        Returns:
+            First token of each answer, the mask, and what the model keeps.
+        """
+        groups = cut_by_tokens([len(ids) for ids in rest])
+        padded = [pad_prompts(rest[rows], pad_token_id=self.greedy.ends[0]) for rows in groups]
+        behind = [each["input_ids"].shape[1] for each in padded for _ in each["input_ids"]]
+        length = max(len(ids) + more for (ids, _), more in zip(begun, behind, strict=True))
+        mask = torch.zeros(len(begun), length, dtype=torch.long)
+        for row, more in enumerate(behind):
+            mask[row, length - more - len(begun[row][0]) : length - more] = 1
+            mask[row, length - len(rest[row]) :] = 1
+        mask = mask.to(self.greedy.model.device)
+        for layer in self.layers:
+            layer.begin([length - more for more in behind], length)
+        cache = self._place(beginnings, begun)
+        new = []
+        for rows, each in zip(groups, padded, strict=True):
+            ids = each["input_ids"].to(mask.device)
+            self._look_at(rows, length - ids.shape[1])
+            new.append(next_tokens(self.greedy, ids, mask[rows], cache))
+        self._look_at(slice(0, len(begun)), length)
+        return torch.cat(new), mask, cache
+
+    def _place(self, beginnings: Iterator[tuple[Beginning, Kept]], begun: Sequence[Beginning]) -> Cache:
+        """Gives every question what the model keeps of its beginning."""
+        asking: dict[Beginning, list[int]] = {}
+        for question, beginning in enumerate(begun):
+            asking.setdefault(beginning, []).append(question)
+        for beginning, kept in beginnings:
+            for layer, (keys, values) in zip(self.layers, kept, strict=True):
+                layer.place(asking[beginning], keys, values)
+        return Cache(layers=[*self.layers])
+
+    def _look_at(self, rows: slice, length: int) -> None:
+        for layer in self.layers:
+            layer.look_at(rows, length)

@@ -19,6 +19,7 @@ from asvr.evaluation.greedy import GreedyModel
 from asvr.evaluation.model_folder import find_model
 from asvr.evaluation.questions import Question, QuestionSet
 from asvr.evaluation.resume import begin_or_resume, hash_model
+from asvr.evaluation.shared_pictures import SharedPictures
 from asvr.evaluation.suite_task import Task, complete_header, find_pending, is_answered
 from asvr.evaluation.tables import read_benchmark
 
@@ -93,7 +94,8 @@ def answer_benchmarks(settings: Settings, state: PartialState) -> list[Benchmark
     tasks = _read_tasks(settings, folder, processor, state)
     pending = _begin(tasks, settings, folder, state)
     if any(pending):
-        model = GreedyModel(folder, device=_device(settings, state), dtype=DTYPES.get(settings.dtype or ""))
+        greedy = GreedyModel(folder, device=_device(settings, state), dtype=DTYPES.get(settings.dtype or ""))
+        model = SharedPictures(greedy)
         for number, (task, batches) in enumerate(zip(tasks, pending, strict=True), start=1):
             label = f"{task.header.benchmark} ({number} of {len(tasks)}{_parts(state)})"
             share = batches[state.process_index :: state.num_processes]

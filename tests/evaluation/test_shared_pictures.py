@@ -9,7 +9,6 @@ import torch
 from PIL import Image
 from transformers import (
     AutoConfig,
-    DynamicLayer,
     Gemma3Config,
     LlavaConfig,
     LlavaNextConfig,
@@ -24,8 +23,7 @@ from asvr.evaluation.answering import make_inputs
 from asvr.evaluation.chat_pictures import ChatPictures
 from asvr.evaluation.chat_processor import ChatProcessor
 from asvr.evaluation.greedy import GreedyModel, load_image_preparation
-from asvr.evaluation.growing_cache import ROOM, GrowingLayer
-from asvr.evaluation.prompt_batch import PromptBatch
+from asvr.evaluation.prompt_batch import PromptBatch, cut_by_tokens
 from asvr.evaluation.questions import Question, QuestionSet, read_questions
 from asvr.evaluation.shared_pictures import SharedPictures, can_share
 from asvr.training.prepare import load_vlm
@@ -42,6 +40,8 @@ ASKED = [
     ("square", "Before <image> and after."),
     ("tall square", "<image>\nand <image>\nare these the same?"),
     ("square", "<image>\nHow many?"),
+    ("square", "<image>\nHow many?"),
+    ("", "And without a picture?"),
 ]
 NEW_TOKENS = 20
 OURS = ("llava-vicuna-7b", "llava-discrete-vicuna-7b", "llava-s2-next-vicuna-7b")
@@ -94,14 +94,22 @@ class Counted:
         self.seen += len((*arguments, *options.values())[0])
 
 
+def answer_alone(question: Question, greedy: GreedyModel, chat: ChatProcessor, max_new_tokens: int) -> list[int]:
+    """By stock `generate`, and with the stock processor, which takes no prompt without a picture."""
+    if question.images:
+        return greedy(make_inputs([question], ASKED_SET, chat), max_new_tokens=max_new_tokens)[0]
+    inputs = ChatPictures(chat, ASKED_SET)([question]).inputs(pad_token_id=greedy.ends[0])
+    return greedy(inputs, max_new_tokens=max_new_tokens)[0]
+
+
 def test_answers_to_a_benchmark_are_those_of_stock_code_one_by_one(folder: Path):
     chat, greedy = ChatProcessor(folder), load(folder)
     counted = Counted(greedy)
-    alone = [greedy(make_inputs([one], ASKED_SET, chat), max_new_tokens=NEW_TOKENS)[0] for one in QUESTIONS]
+    alone = [answer_alone(one, greedy, chat, NEW_TOKENS) for one in QUESTIONS]
     seen_alone, counted.seen = counted.seen, 0
     prepare, answer = ChatPictures(chat, ASKED_SET), SharedPictures(greedy)
     assert answer.shares
-    cuts = (QUESTIONS[:3], QUESTIONS[3:6], QUESTIONS[6:])
+    cuts = (QUESTIONS[:3], QUESTIONS[3:6], QUESTIONS[6:7], QUESTIONS[7:])
     assert [said for cut in cuts for said in answer(prepare(cut), max_new_tokens=NEW_TOKENS)] == alone
     assert len({tuple(said) for said in alone}) > 3, "the model says the same to everything, so this test shows nothing"
     assert len({len(said) for said in alone}) > 2, "all answers are equally long, so this test shows little"
@@ -109,6 +117,54 @@ def test_answers_to_a_benchmark_are_those_of_stock_code_one_by_one(folder: Path)
     crops = {name: seen_by_itself(folder, name) for name in SIZES}
     assert counted.seen == sum(crops.values())
     assert seen_alone == sum(crops[name] for one in QUESTIONS for name in one.images)
+
+
+@pytest.mark.parametrize("family", ["llava", "llava_next"])
+@pytest.mark.parametrize(("max_new_tokens", "every"), [(1, 9), (5, 9), (5, 1), (5, 10**6)])
+def test_answers_that_end_together_are_those_one_by_one(family: str, max_new_tokens: int, every: int, tmp_path: Path):
+    """All end at once: at the first token, or at the limit."""
+    folder = write_family(family, tmp_path)
+    chat, greedy = ChatProcessor(folder), GreedyModel(folder, device=CPU)
+    greedy.ends = list(range(5 % every, greedy.model.config.text_config.vocab_size, every))
+    alone = [answer_alone(one, greedy, chat, max_new_tokens) for one in QUESTIONS]
+    batch = ChatPictures(chat, ASKED_SET)(QUESTIONS)
+    assert SharedPictures(greedy)(batch, max_new_tokens=max_new_tokens) == alone
+    lengths = {len(said) for said in alone}
+    assert lengths == ({0} if every == 1 else {max_new_tokens}) if every != 9 else max(lengths) == max_new_tokens
+
+
+@pytest.mark.parametrize("family", ["llava", "llava_next"])
+def test_prompts_read_in_groups_are_answered_as_one_by_one(
+    family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    folder = write_family(family, tmp_path)
+    chat, greedy = ChatProcessor(folder), load(folder)
+    monkeypatch.setattr("asvr.evaluation.prompt_batch.TOGETHER", 80)
+    answer = SharedPictures(greedy)
+    batch = ChatPictures(chat, ASKED_SET)(QUESTIONS)
+    rest = sorted(len(prompt) - answer._end_of_beginning(prompt) for prompt in batch.prompts)
+    assert len(cut_by_tokens(rest)) > 2, "this test shows nothing: everything is read at once"
+    alone = [answer_alone(one, greedy, chat, NEW_TOKENS) for one in QUESTIONS]
+    assert answer(batch, max_new_tokens=NEW_TOKENS) == alone
+
+
+def test_a_batch_begins_with_what_the_one_before_read_last(tmp_path: Path):
+    folder = write_family("llava", tmp_path)
+    greedy = load(folder)
+    prepare, answer = ChatPictures(ChatProcessor(folder), ASKED_SET), SharedPictures(greedy)
+    tokens: list[int] = []
+    greedy.model.model.language_model.register_forward_pre_hook(
+        lambda module, arguments, options: tokens.append(options["inputs_embeds"].shape[:2].numel()), with_kwargs=True
+    )
+    batches = [prepare([question]) for question in QUESTIONS[6:8]]
+    ends = [answer._end_of_beginning(batch.prompts[0]) for batch in batches]
+    for batch in batches:
+        answer(batch, max_new_tokens=1)
+    rest = [len(batch.prompts[0]) - end for batch, end in zip(batches, ends, strict=True)]
+    assert tokens == [ends[0], rest[0], rest[1]]
+    answer.forget()
+    answer(batches[1], max_new_tokens=1)
+    assert tokens[3:] == [ends[1], rest[1]]
 
 
 def seen_by_itself(folder: Path, name: str) -> int:
@@ -151,18 +207,3 @@ def test_only_models_to_which_a_gap_is_nothing_share(model_folder: Path):
     assert not can_share(LlavaConfig(text_config=windowed, vision_config=known.vision_config))
     assert not can_share(LlavaNextConfig(text_config=MptConfig(), vision_config=known.vision_config))
     assert not can_share(Gemma3Config())
-
-
-def test_a_growing_layer_gives_what_the_stock_one_gives():
-    ours, stock = GrowingLayer(), DynamicLayer()
-    torch.manual_seed(0)
-    for count, new, rows in ((2, 5, None), (2, 1, [1, 0, 1]), (3, ROOM, None), (3, 1, [2]), (1, 3, None)):
-        keys, values = torch.randn(2, count, 2, new, 4)
-        for found, expected in zip(ours.update(keys, values), stock.update(keys, values), strict=True):
-            assert torch.equal(found, expected)
-        if rows:
-            ours.batch_select_indices(torch.tensor(rows))
-            stock.batch_select_indices(torch.tensor(rows))
-        assert ours.get_seq_length() == stock.get_seq_length()
-    before = ours.update(*torch.randn(2, 1, 2, 1, 4))[0].data_ptr()
-    assert ours.update(*torch.randn(2, 1, 2, 1, 4))[0].data_ptr() == before, "one token more has copied all before it"

@@ -11,6 +11,7 @@ which holds one arm of 7B at a time, each arm has a process of its own, and the 
 peak of an arm's first step, in a process of its own, beyond what is held before it and beyond the gradients of the
 visual head. `bound` is the step's arithmetic at the speed of this machine's best large matrix product. Run it on a
 quiet machine: the load is written down. `growth` is the median of the last quarter of the steps over that of the first.
+`--keep-memory` has glibc keep what is freed, so that no arm waits for fresh pages while its time is taken.
 `--profile FOLDER` writes which operators one more step of each arm spends its time in, a table for each.
 """
 
@@ -42,6 +43,8 @@ WARM_UP = 5
 GIVE_BACK = {"MALLOC_MMAP_THRESHOLD_": str(2**20)}
 """Has glibc give back what is freed (mallopt(3)), in processes that measure memory: what it keeps for later moved peaks
 by a tenth, from run to run."""
+KEEP = {"MALLOC_MMAP_THRESHOLD_": str(2**32), "MALLOC_TRIM_THRESHOLD_": str(2**34)}
+"""Has it keep all memory, as an allocator made for this does: pages are fresh once, and what is left is arithmetic."""
 
 
 def timed(call: Callable[[], object], device: str) -> float:
@@ -150,6 +153,7 @@ def run(names: list[str], shape: Shape, device: str, rounds: int, folder: str | 
             "growth": median(taken[name][-quarter:]) / median(taken[name][:quarter]),
         }
     about = {"device": device, "rounds": rounds, "matrix_flops_per_second": peak, "load": os.getloadavg()}
+    about["memory_kept"] = KEEP.items() <= os.environ.items()
     return {"arms": arms, "shape": asdict(shape), **about, "threads": torch.get_num_threads(), **environment()}
 
 
@@ -179,8 +183,11 @@ if __name__ == "__main__":
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--out", type=Path)
     parser.add_argument("--profile", metavar="FOLDER")
+    parser.add_argument("--keep-memory", action="store_true")
     parser.add_argument("--alone", help=argparse.SUPPRESS)
     given = parser.parse_args()
+    if given.keep_memory and not KEEP.items() <= os.environ.items():
+        os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | KEEP)
     if given.device == "cpu":
         torch.set_num_threads(1)
     if given.alone:

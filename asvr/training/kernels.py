@@ -4,7 +4,6 @@ from importlib.util import find_spec
 
 import torch
 from transformers import PreTrainedModel
-from transformers.integrations.liger import apply_liger_kernel
 
 from asvr.training.machine import Machine
 
@@ -43,6 +42,9 @@ def _use_liger(language_model: PreTrainedModel) -> None:
     if not torch.accelerator.is_available():
         raise ValueError("--liger: its kernels run on a GPU, and none is here. Train without")
     from liger_kernel.transformers.monkey_patch import MODEL_TYPE_TO_APPLY_LIGER_FN  # pyright: ignore[reportMissingImports]
+
+    # Imports peft, which a run without Liger's kernels need not wait for.
+    from transformers.integrations.liger import apply_liger_kernel
 
     kind = language_model.config.model_type
     if kind not in MODEL_TYPE_TO_APPLY_LIGER_FN:

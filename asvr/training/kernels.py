@@ -7,6 +7,9 @@ from transformers import PreTrainedModel
 
 from asvr.training.machine import Machine
 
+HALF_PRECISION = ("flash_attention_2", "flash_attention_3")
+"""Implementations of attention that take nothing but fp16 and bf16."""
+
 OURS = {"cross_entropy": False, "fused_linear_cross_entropy": False}
 """What Liger must not replace: the objective computes the losses, and never calls the model's text head."""
 
@@ -23,7 +26,7 @@ def use_kernels(language_model: PreTrainedModel, machine: Machine, *, precision:
         ValueError: If they are not installed, need an accelerator that is not here or bf16, or are not made for such a
             model.
     """
-    if machine.attention.startswith("flash_attention") and precision != "bf16":
+    if machine.attention in HALF_PRECISION and precision != "bf16":
         raise ValueError(
             f"--attention {machine.attention} computes in half precision, and the recipe in {precision}: choose sdpa, "
             "or --set precision=bf16"
